@@ -1,0 +1,34 @@
+"""asyncio's event loop, in C over libuv.
+
+    import asyncio, asyncloop
+    asyncio.run(main(), loop_factory=asyncloop.new_event_loop)
+"""
+
+from asyncloop._core import Loop, libuv_version
+from asyncloop._run import build_info, new_event_loop, run
+from asyncloop._version import __version__
+
+__all__ = (
+    "EventLoopPolicy",
+    "Loop",
+    "__version__",
+    "build_info",
+    "install",
+    "libuv_version",
+    "new_event_loop",
+    "run",
+)
+
+
+def __getattr__(name: str) -> object:
+    # Policies are deprecated from Python 3.14 on and gone in 3.16, so these
+    # two exist only when asked for, and only where asyncio has them.
+    if name in ("EventLoopPolicy", "install"):
+        from asyncloop import _policy
+
+        return _policy.lookup(name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

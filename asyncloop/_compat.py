@@ -1,0 +1,24 @@
+"""The differences between Python versions, for the package's Python half."""
+
+import sys
+from asyncio import format_helpers
+from collections.abc import Callable
+from typing import Any
+
+HAS_POLICIES = sys.version_info < (3, 16)
+POLICIES_ARE_DEPRECATED = sys.version_info >= (3, 14)
+
+_format_source = format_helpers._format_callback_source  # type: ignore
+
+# Whether asyncio hides a callback's arguments outside debug mode came with a
+# security fix that some patch releases have and others do not: ask it.
+_FORMAT_TAKES_DEBUG = "debug" in (_format_source.__kwdefaults__ or ())
+
+
+def describe_callback(
+    callback: Callable[..., Any], args: tuple[Any, ...], debug: bool
+) -> str:
+    """What asyncio calls this callback in its messages."""
+    if _FORMAT_TAKES_DEBUG:
+        return str(_format_source(callback, args, debug=debug))
+    return str(_format_source(callback, args))

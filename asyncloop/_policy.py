@@ -1,0 +1,34 @@
+"""EventLoopPolicy and install(), for the Pythons that have policies."""
+
+import asyncio
+import warnings
+from collections.abc import Callable
+
+from asyncloop import _core
+from asyncloop._compat import HAS_POLICIES, POLICIES_ARE_DEPRECATED
+
+
+def install() -> None:
+    """Make asyncloop's loops the default of this process."""
+    policy = _core._event_loop_policy()
+    with warnings.catch_warnings():
+        # Looking this function up has warned already.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        asyncio.set_event_loop_policy(policy())
+
+
+def lookup(name: str) -> type | Callable[[], None]:
+    """What `asyncloop.<name>` is; a DeprecationWarning where asyncio has one."""
+    if not HAS_POLICIES:
+        raise AttributeError(
+            f"module 'asyncloop' has no attribute {name!r}: Python 3.16 has "
+            "no event loop policies; use loop_factory=asyncloop.new_event_loop"
+        )
+    if POLICIES_ARE_DEPRECATED:
+        warnings.warn(
+            f"'asyncloop.{name}' is deprecated and slated for removal in "
+            "Python 3.16; use loop_factory=asyncloop.new_event_loop",
+            DeprecationWarning,
+            stacklevel=3,
+        )
+    return install if name == "install" else _core._event_loop_policy()

@@ -1,0 +1,35 @@
+"""new_event_loop(), run() and build_info()."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from asyncloop import _core
+
+_T = TypeVar("_T")
+
+
+def new_event_loop() -> _core.Loop:
+    """A new event loop; what `loop_factory` wants."""
+    return _core.Loop()
+
+
+def run(
+    main: Coroutine[Any, Any, _T],
+    *,
+    loop_factory: Callable[[], asyncio.AbstractEventLoop] = new_event_loop,
+    debug: bool | None = None,
+) -> _T:
+    """asyncio.run(), on an asyncloop loop."""
+    if asyncio._get_running_loop() is not None:
+        main.close()
+        raise RuntimeError(
+            "asyncloop.run() cannot be called from a running event loop"
+        )
+    with asyncio.Runner(debug=debug, loop_factory=loop_factory) as runner:
+        return runner.run(main)
+
+
+def build_info() -> dict[str, Any]:
+    """What this build is made of: for bug reports."""
+    return _core._build_info()

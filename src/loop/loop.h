@@ -1,0 +1,171 @@
+/* loop.h - the loop: its state, and the verbs that the layers above use.
+ *
+ * The Python type is assembled in api/loop_type.c, at the top; here is what
+ * every subsystem needs to know of a loop.
+ *
+ * A turn (run.c):
+ *   1. timers that are due go to the ready ring;
+ *   2. as many entries as the ring held then are run; what they add waits for
+ *      the next turn;
+ *   3. with entries waiting: a poll without blocking, but only when the poll
+ *      budget is used up or somebody asked for it;
+ *      with none: arm the timer, poll once without blocking and the GIL held,
+ *      and only when nothing came block in libuv with the GIL released.
+ *
+ * Ownership: LoopObject owns what it points to, unless it says borrowed. The
+ * uv_loop_t and its handles are embedded; they are closed by al_loop_close,
+ * which every loop passes before its memory goes.
+ * Threads: the loop's thread, with the GIL; what other threads may call is in
+ * inbox.h and says so. Without the GIL only the fields marked `poll` change.
+ */
+#ifndef AL_LOOP_LOOP_H
+#define AL_LOOP_LOOP_H
+
+#include "base/heap.h"
+#include "base/ring.h"
+#include "base/uvcompat.h"
+#include "handles/handle.h"
+#include "loop/counters.h"
+
+struct al_watch;
+
+struct LoopObject;
+
+/* What watch/, a layer above, does for the turn and the life of a loop. */
+struct al_watch_ops {
+    /* Before a poll, when `fresh_watches` is not empty. */
+    void (*before_poll)(struct LoopObject *self);
+    /* The wake-up pipe has bytes. 0, or -1: an exception leaves the loop. */
+    int (*on_signal)(struct LoopObject *self);
+    /* Around run_forever: take and give back the process's wake-up
+     * descriptor. enter: 0, or -1 with an exception set. */
+    int (*signals_enter)(struct LoopObject *self);
+    void (*signals_leave)(struct LoopObject *self);
+    /* Close every uv handle of the layer and release what it holds. */
+    void (*close)(struct LoopObject *self);
+};
+
+typedef struct LoopObject {
+    PyObject_HEAD
+    struct al_state *st; /* borrowed; the type keeps the module alive */
+
+    /* What is to be run. The ring holds a reference to each entry. */
+    al_ring ready;
+    al_heap timers; /* nodes of TimerHandleObjects, a reference each */
+    al_handle_pool *handles;
+
+    /* The turn. */
+    PyObject *entered;       /* borrowed: the context that run.c is in */
+    PyObject *empty_context; /* strong: for callbacks without variables */
+    bool closed;
+    bool stopping;
+    bool running;
+    bool debug;
+    bool time_is_overridden; /* `time` is not ours: ask the attribute */
+    bool poll_soon;          /* something new to watch: poll this turn */
+    bool signal_arrived;     /* poll: the wake-up pipe has bytes */
+    bool got_event;          /* poll: the first event of this poll was seen */
+    bool gil_released;       /* poll: by run.c, around a blocking poll */
+    bool sleeping;           /* a blocking poll is about to be or is on */
+    unsigned long thread_id; /* threading.get_ident() of the runner, or 0 */
+    PyThreadState *tstate;   /* of the runner while it runs */
+    bool parted;             /* al_loop_part_from_parent was here */
+    uint64_t fork_generation; /* of the process that made the loop */
+    size_t probe_position;   /* ring position whose delay is measured */
+    int64_t probe_time;      /* when it was queued, ns; 0: no probe */
+    uint64_t budget_ticks;   /* poll budget; see run.c */
+    uint64_t last_poll_ticks;
+    uint64_t rate_ticks; /* ticks and time when the rate was last learnt */
+    int64_t rate_time;
+
+    /* libuv. */
+    uv_loop_t uv;
+    uv_async_t wake;
+    uv_poll_t signal_poll;
+    uv_poll_t timer_poll;
+    bool signal_poll_open;
+    bool timer_poll_open;
+    bool uv_open;
+    int timer_fd;             /* -1 where there is no timerfd */
+    uv_timer_t timer_uv;      /* used where there is no timerfd */
+    int64_t armed_deadline;   /* of the kernel timer, ns; 0: disarmed */
+    int signal_pipe[2];       /* read end, write end; -1 until needed */
+    int saved_wakeup_fd;      /* the process's, while we run */
+    bool in_main_thread;      /* running there: signals are ours */
+
+    /* Descriptors: watch/watch.c. */
+    struct al_watch **watches; /* by descriptor, NULL where unused */
+    size_t watches_len;
+    struct al_watch *fresh_watches; /* to be looked at before a poll */
+
+    const struct al_watch_ops *watch_ops; /* the layer above; borrowed */
+    unsigned wakers; /* threads that are sending a wake-up without the GIL */
+
+    al_counters counters;
+
+    /* What asyncio's own methods and libraries read and write. */
+    double slow_callback_duration;
+    double clock_resolution;
+    PyObject *current_handle; /* strong; in debug mode, while it runs */
+    PyObject *exception_handler;
+    PyObject *task_factory;
+    PyObject *default_executor;
+    PyObject *asyncgens;       /* a WeakSet, made when first asked for */
+    PyObject *transports;      /* a WeakValueDictionary, likewise */
+    PyObject *signal_handlers; /* dict: signal number -> Handle */
+    PyObject *unix_server_sockets; /* dict, for create_unix_server */
+    PyObject *origin_tracking_saved_depth;
+    char executor_shutdown_called;
+    char asyncgens_shutdown_called;
+    char origin_tracking_enabled;
+} LoopObject;
+
+/* Is this loop of another process (we are in a child made by fork)? */
+bool al_loop_is_foreign(const LoopObject *self);
+
+/* In a forked child, before anything is asked of libuv: part from the kernel
+ * objects that are shared with the parent, so that it is not disturbed. */
+void al_loop_part_from_parent(LoopObject *self);
+
+/* 0, or -1 with RuntimeError('Event loop is closed') set. */
+int al_loop_check_closed(LoopObject *self);
+
+/* The first statement of each libuv callback: takes the GIL when the poll
+ * released it, and keeps it for the rest of the batch; moves timers that are
+ * due ahead of the events that follow. */
+void al_loop_enter(LoopObject *self);
+
+static inline LoopObject *
+al_loop_of_uv(const uv_handle_t *handle)
+{
+    return handle->loop->data;
+}
+
+/* Put an entry at the end of the ready ring. Steals the reference.
+ * 0, or -1 with MemoryError set and the reference dropped. */
+static inline int
+al_loop_push_steal(LoopObject *self, PyObject *entry)
+{
+    if (al_ring_reserve(&self->ready) < 0) {
+        Py_DECREF(entry);
+        PyErr_NoMemory();
+        return -1;
+    }
+    al_ring_push(&self->ready, entry);
+    return 0;
+}
+
+/* Make a loop's uv part and queues. 0, or -1 with an exception set. */
+int al_loop_open(LoopObject *self);
+
+/* Close everything that the loop owns; idempotent, never fails, and leaves
+ * the exception state as it was. May run foreign code. */
+void al_loop_close(LoopObject *self);
+
+/* Drop all queued work. May run foreign code. */
+void al_loop_drop_work(LoopObject *self);
+
+/* Run until stopped. 0, or -1 with an exception set. */
+int al_loop_run(LoopObject *self);
+
+#endif

@@ -1,0 +1,529 @@
+/* run.c - the turn: running what is ready, and waiting for what is not.
+ *
+ * Invariants, at the top of each turn:
+ *   1. the GIL is held, no exception is set;
+ *   2. `entered` is NULL or the current context, which this file entered;
+ *   3. `sleeping` is false: whoever queues work need not wake us.
+ *
+ * Ownership: an entry popped from the ring is ours until it has run.
+ * Threads: the loop's thread.
+ */
+
+#include "loop/run.h"
+
+#include "base/clock.h"
+#include "loop/fork.h"
+#include "loop/report.h"
+#include "loop/timers.h"
+#include "py/error.h"
+
+/* With callbacks waiting, how long I/O may go unseen: a poll costs 0.17 us,
+ * so looking every 50 us takes 0.3 %, looking every turn half of the time. */
+#define POLL_BUDGET_NS (50 * AL_NS_PER_US)
+
+/* Timers that are later than this let the I/O that has arrived go first. */
+#define STALL_NS (5 * AL_NS_PER_MS)
+
+/* The time over which the rate of al_ticks() is learnt, and the first guess
+ * (one a nanosecond is below every counter in use, so we poll too often). */
+#define RATE_SPAN_NS AL_NS_PER_MS
+#define BUDGET_GUESS ((uint64_t)POLL_BUDGET_NS / 4)
+
+/* Queued handles beyond which an idle loop gives memory back. */
+#define TRIM_SLABS 4
+
+/* --- contexts --------------------------------------------------------- */
+
+void
+al_run_leave_context(LoopObject *self)
+{
+    PyObject *context = self->entered;
+
+    if (context == NULL) {
+        return;
+    }
+    self->entered = NULL;
+    Py_INCREF(context); /* the thread's may be the last, and Exit drops it */
+    if (PyContext_Exit(context) < 0) {
+        /* A callback entered a context and did not leave it. */
+        PyErr_WriteUnraisable((PyObject *)self);
+    }
+    Py_DECREF(context);
+}
+
+/* The context for callbacks that were queued where no variable was set. One
+ * serves them all, as long as each leaves it as it found it: no variable in
+ * it, and nobody else holding it (a Token does, and so would ctx.run). */
+static PyObject *
+empty_context_borrow(LoopObject *self)
+{
+    PyObject *context = self->empty_context;
+
+    if (context != NULL) {
+        /* One reference is ours, one the thread's while it is current. */
+        Py_ssize_t expected = self->entered == context ? 2 : 1;
+        if (Py_REFCNT(context) == expected && al_context_is_empty(context)) {
+            return context;
+        }
+        if (self->entered == context) {
+            al_run_leave_context(self);
+        }
+    }
+    Py_XSETREF(self->empty_context, PyContext_New());
+    return self->empty_context;
+}
+
+/* Make `context` (NULL: the empty one) current, unless it is already.
+ * 0, or -1 with an exception set and no context entered. */
+static inline int
+enter_context(LoopObject *self, PyObject *context)
+{
+    if (context == NULL) {
+        context = empty_context_borrow(self);
+        if (context == NULL) {
+            return -1;
+        }
+    }
+    if (self->entered == context) {
+        return 0;
+    }
+    al_run_leave_context(self);
+    if (PyContext_Enter(context) < 0) {
+        return -1;
+    }
+    self->entered = context;
+    return 0;
+}
+
+/* --- callbacks -------------------------------------------------------- */
+
+static inline void
+count_task_switch(LoopObject *self, PyObject *callback)
+{
+    struct al_state *st = self->st;
+
+    if (Py_TYPE(callback) == st->task_step_type ||
+        (Py_IS_TYPE(callback, &PyCFunction_Type) &&
+         PyCFunction_GET_FUNCTION(callback) == st->task_wakeup)) {
+        self->counters.task_switches++;
+    }
+}
+
+/* Call through a context object of the user's own, as asyncio does. */
+static PyObject *
+call_in_odd_context(LoopObject *self, HandleObject *handle)
+{
+    al_run_leave_context(self);
+    PyObject *run = PyObject_GetAttr(handle->context, self->st->str_run);
+    if (run == NULL) {
+        return NULL;
+    }
+    PyObject *result = NULL;
+    PyObject *tuple = al_handle_args_tuple(handle);
+    if (tuple != NULL) {
+        Py_ssize_t nargs = PyTuple_GET_SIZE(tuple);
+        PyObject *call = PyTuple_New(nargs + 1);
+        if (call != NULL) {
+            PyTuple_SET_ITEM(call, 0, Py_NewRef(handle->callback));
+            for (Py_ssize_t i = 0; i < nargs; i++) {
+                PyObject *item = PyTuple_GET_ITEM(tuple, i);
+                PyTuple_SET_ITEM(call, i + 1, Py_NewRef(item));
+            }
+            result = PyObject_Call(run, call, NULL);
+            Py_DECREF(call);
+        }
+        Py_DECREF(tuple);
+    }
+    Py_DECREF(run);
+    return result;
+}
+
+static PyObject *
+call_in_context(LoopObject *self, HandleObject *handle)
+{
+    if (handle->flags & AL_HANDLE_ODD_CONTEXT) {
+        return call_in_odd_context(self, handle);
+    }
+    if (enter_context(self, handle->context) < 0) {
+        return NULL;
+    }
+    return al_handle_call(handle);
+}
+
+/* The callback raised. 0 when reported, -1 with an exception set when it must
+ * leave the loop. */
+static int
+callback_failed(LoopObject *self, HandleObject *handle)
+{
+    if (handle->context == NULL && self->entered != NULL) {
+        /* The exception handler sees what the callback has set; the loop
+         * will notice the extra reference and take another empty context. */
+        handle->context = Py_NewRef(self->entered);
+    }
+    PyObject *error = al_err_take();
+    al_run_leave_context(self);
+    al_err_give_back_steal(error);
+    if (al_err_leaves_loop()) {
+        return -1;
+    }
+    return al_report_callback_error(self, handle);
+}
+
+/* As handle_run, with asyncio's watch for slow callbacks. */
+static int
+handle_call_debug(LoopObject *self, HandleObject *handle)
+{
+    int rc = 0;
+    int64_t start = al_clock_ns();
+
+    Py_XSETREF(self->current_handle, Py_NewRef((PyObject *)handle));
+    PyObject *result = call_in_context(self, handle);
+    if (result == NULL) {
+        rc = callback_failed(self, handle);
+    }
+    Py_XDECREF(result);
+    double seconds = (double)(al_clock_ns() - start) / 1e9;
+    if (rc == 0 && seconds >= self->slow_callback_duration) {
+        al_run_leave_context(self);
+        rc = al_report_slow_callback(self, handle, seconds);
+    }
+    Py_CLEAR(self->current_handle);
+    return rc;
+}
+
+/* Run an entry of the ring and drop it.
+ * 0, or -1 with an exception set that leaves the loop. */
+static inline int
+handle_run_steal(LoopObject *self, HandleObject *handle)
+{
+    int rc = 0;
+
+    handle->flags &= (uint16_t)~AL_HANDLE_QUEUED;
+    if (handle->flags & AL_HANDLE_CANCELLED) {
+        Py_DECREF(handle);
+        return 0;
+    }
+    handle->flags |= AL_HANDLE_RUNNING;
+    count_task_switch(self, handle->callback);
+    if (self->debug) {
+        rc = handle_call_debug(self, handle);
+    }
+    else {
+        PyObject *result = call_in_context(self, handle);
+        if (result == NULL) {
+            rc = callback_failed(self, handle);
+        }
+        else {
+            Py_DECREF(result);
+        }
+    }
+    handle->flags &= (uint16_t)~AL_HANDLE_RUNNING;
+    bool over = !(handle->flags & AL_HANDLE_PERSISTENT) ||
+                (handle->flags & AL_HANDLE_CANCELLED);
+    if (over && Py_REFCNT(handle) > 1) {
+        if (rc < 0) {
+            PyObject *error = al_err_take();
+            al_handle_drop(handle);
+            al_err_give_back_steal(error);
+        }
+        else {
+            al_handle_drop(handle);
+        }
+    }
+    Py_DECREF(handle);
+    return rc;
+}
+
+/* --- the delay probe --------------------------------------------------- */
+
+/* Now and then, note when the entry that was queued last was queued; the
+ * batch that holds it is run in two parts, with a look at the clock between
+ * them. Nothing is spent per entry. */
+static void
+probe_set(LoopObject *self)
+{
+    if (self->probe_time == 0 && al_ring_len(&self->ready) != 0) {
+        self->probe_position = self->ready.tail - 1;
+        self->probe_time = al_clock_ns();
+    }
+}
+
+static void
+probe_take(LoopObject *self)
+{
+    al_counters_add_delay(&self->counters,
+                          al_clock_ns() - self->probe_time);
+    self->probe_time = 0;
+}
+
+static int
+run_entries(LoopObject *self, size_t count)
+{
+    while (count-- != 0) {
+        if (handle_run_steal(self, al_ring_pop(&self->ready)) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int
+run_batch(LoopObject *self)
+{
+    al_counters *counters = &self->counters;
+    size_t count = al_ring_len(&self->ready);
+
+    counters->iterations++;
+    counters->callbacks_run += count;
+    if (count > counters->queue_max) {
+        counters->queue_max = count;
+    }
+    if (self->probe_time != 0) {
+        size_t before = self->probe_position - self->ready.head;
+        if (before < count) {
+            if (run_entries(self, before) < 0) {
+                return -1;
+            }
+            probe_take(self);
+            count -= before;
+        }
+    }
+    return run_entries(self, count);
+}
+
+/* --- polling ------------------------------------------------------------ */
+
+/* Learn how fast al_ticks() goes. */
+static void
+learn_rate(LoopObject *self, uint64_t ticks)
+{
+    int64_t now = al_clock_ns();
+    int64_t span = now - self->rate_time;
+
+    if (span < RATE_SPAN_NS) {
+        return;
+    }
+    if (self->rate_time != 0 && span < AL_NS_PER_SECOND) {
+        double rate = (double)(ticks - self->rate_ticks) / (double)span;
+        double budget = rate * (double)POLL_BUDGET_NS;
+        self->budget_ticks =
+            budget >= 1.0 && budget < 1e9 ? (uint64_t)budget : 0;
+    }
+    self->rate_time = now;
+    self->rate_ticks = ticks;
+}
+
+static inline bool
+poll_is_due(const LoopObject *self)
+{
+    return self->poll_soon ||
+           al_ticks() - self->last_poll_ticks >= self->budget_ticks;
+}
+
+static int
+poll_finish(LoopObject *self)
+{
+    self->last_poll_ticks = al_ticks();
+    learn_rate(self, self->last_poll_ticks);
+    if (self->signal_arrived) {
+        al_run_leave_context(self);
+        self->signal_arrived = false;
+        return self->watch_ops->on_signal(self);
+    }
+    return 0;
+}
+
+static void
+poll_begin(LoopObject *self)
+{
+    self->got_event = false;
+    self->poll_soon = false;
+    if (self->fresh_watches != NULL) {
+        self->watch_ops->before_poll(self);
+    }
+}
+
+/* Take in what has arrived, without blocking and with the GIL held.
+ * 0, or -1 with an exception set that leaves the loop. */
+static int
+poll_now(LoopObject *self)
+{
+    poll_begin(self);
+    (void)uv_run(&self->uv, UV_RUN_NOWAIT);
+    return poll_finish(self);
+}
+
+/* Block until something arrives, other Python threads running meanwhile.
+ * Nothing is ready, and the timer is armed. */
+static int
+poll_blocking(LoopObject *self)
+{
+    poll_begin(self);
+    int64_t start = al_clock_ns();
+    self->sleeping = true; /* seen by call_soon_threadsafe, under the GIL */
+    self->gil_released = true;
+    self->tstate = PyEval_SaveThread();
+    (void)uv_run(&self->uv, UV_RUN_ONCE);
+    if (self->gil_released) {
+        PyEval_RestoreThread(self->tstate);
+        self->gil_released = false;
+    }
+    self->sleeping = false;
+    self->counters.waiting_ns += al_clock_ns() - start;
+    return poll_finish(self);
+}
+
+void
+al_loop_enter(LoopObject *self)
+{
+    if (self->gil_released) {
+        PyEval_RestoreThread(self->tstate);
+        self->gil_released = false;
+        self->sleeping = false;
+    }
+    if (self->got_event) {
+        return;
+    }
+    self->got_event = true;
+    /* Timers that are due run before I/O that arrives with them, unless the
+     * loop was held up: data that has been there for long must not lose to
+     * a time-out that is as late. */
+    if (self->timers.len != 0 && !self->time_is_overridden) {
+        int64_t now = al_clock_ns();
+        if (al_timers_are_due(self, now) &&
+            now - self->timers.entries[0].key <= STALL_NS &&
+            al_timers_move_due(self, now) < 0) {
+            PyErr_Clear(); /* still in the heap: the next turn tries again */
+        }
+    }
+}
+
+/* An idle loop has time to give back the memory of a burst. */
+static void
+trim_memory(LoopObject *self)
+{
+    al_handle_pool *pool = self->handles;
+
+    if (pool->small.count + pool->large.count > TRIM_SLABS) {
+        al_slab_trim(&pool->small);
+        al_slab_trim(&pool->large);
+        al_ring_shrink(&self->ready);
+    }
+}
+
+/* Nothing is ready: wait until something is.
+ * 0, or -1 with an exception set that leaves the loop. */
+static int
+wait_for_events(LoopObject *self)
+{
+    if (poll_now(self) < 0) {
+        return -1;
+    }
+    if (al_ring_len(&self->ready) != 0 || self->stopping) {
+        return 0;
+    }
+    al_run_leave_context(self);
+    int64_t now = 0;
+    if (self->timers.len != 0) {
+        if (al_timers_now(self, &now) < 0) {
+            return -1;
+        }
+        if (al_timers_are_due(self, now)) {
+            return 0;
+        }
+    }
+    al_timers_arm(self, now);
+    trim_memory(self);
+    /* Handlers set by signal.signal run here, in the main thread, and may
+     * have queued something or raised. */
+    if (PyErr_CheckSignals() < 0) {
+        return -1;
+    }
+    if (al_ring_len(&self->ready) != 0 || self->stopping) {
+        return 0;
+    }
+    return poll_blocking(self);
+}
+
+/* --- the turn ------------------------------------------------------------ */
+
+static int
+take_due_timers(LoopObject *self)
+{
+    int64_t now;
+
+    if (al_timers_now(self, &now) < 0) {
+        return -1;
+    }
+    if (!al_timers_are_due(self, now)) {
+        return 0;
+    }
+    if (now - self->timers.entries[0].key > STALL_NS &&
+        poll_now(self) < 0) {
+        return -1;
+    }
+    return al_timers_move_due(self, now);
+}
+
+static int
+loop_turn(LoopObject *self)
+{
+    if (self->timers.len != 0 && take_due_timers(self) < 0) {
+        return -1;
+    }
+    if (run_batch(self) < 0) {
+        return -1;
+    }
+    if (self->fork_generation != al_fork_generation) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "This event loop belongs to the parent process; "
+                        "a forked child must make its own");
+        return -1;
+    }
+    if (self->stopping) {
+        return 0;
+    }
+    int rc = 0;
+    if (al_ring_len(&self->ready) == 0) {
+        rc = wait_for_events(self);
+    }
+    else if (poll_is_due(self)) {
+        rc = poll_now(self);
+    }
+    if (self->counters.iterations % AL_DELAY_SAMPLE_TURNS == 0) {
+        probe_set(self);
+    }
+    return rc;
+}
+
+int
+al_loop_run(LoopObject *self)
+{
+    int rc = 0;
+
+    self->budget_ticks = self->budget_ticks ? self->budget_ticks
+                                            : BUDGET_GUESS;
+    self->counters.entered_at = al_clock_ns();
+    /* A run that is stopped at once still takes in the I/O that waits, as
+     * asyncio's does: timers first, then I/O, in one batch. */
+    if (self->timers.len != 0) {
+        rc = take_due_timers(self);
+    }
+    if (rc == 0) {
+        rc = poll_now(self);
+    }
+    while (rc == 0) {
+        rc = loop_turn(self);
+        if (self->stopping) {
+            break;
+        }
+    }
+    PyObject *error = rc < 0 ? al_err_take() : NULL;
+    al_run_leave_context(self);
+    self->counters.running_ns += al_clock_ns() - self->counters.entered_at;
+    self->counters.entered_at = 0;
+    if (error != NULL) {
+        al_err_give_back_steal(error);
+    }
+    return rc;
+}

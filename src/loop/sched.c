@@ -1,0 +1,367 @@
+/* sched.c - call_soon, call_later, call_at and call_soon_threadsafe.
+ *
+ * Ownership: the queue takes one reference to the handle, the caller gets
+ * another.
+ * Threads: call_soon_threadsafe from any; the others from the loop's.
+ */
+
+#include "loop/sched.h"
+
+#include "base/clock.h"
+#include "loop/inbox.h"
+#include "loop/timers.h"
+
+#include <math.h>
+
+/* The arguments of a call to one of the four. All borrowed. */
+typedef struct {
+    PyObject *first;    /* delay or when; NULL for call_soon */
+    PyObject *callback;
+    PyObject *const *args;
+    size_t nargs;
+    PyObject *context; /* NULL when not given, or None */
+} call_args;
+
+/* One keyword of a call: the leading parameters may be given by name, as
+ * asyncio allows. 1 when taken, 0 when unknown. */
+static int
+take_keyword(struct al_state *st, call_args *call, PyObject *name,
+             PyObject *value, PyObject *first_name)
+{
+    if (PyUnicode_Compare(name, st->str_context) == 0) {
+        call->context = value == Py_None ? NULL : value;
+        return 1;
+    }
+    if (PyUnicode_Compare(name, st->str_callback) == 0 &&
+        call->callback == NULL) {
+        call->callback = value;
+        return 1;
+    }
+    if (first_name != NULL && call->first == NULL &&
+        PyUnicode_Compare(name, first_name) == 0) {
+        call->first = value;
+        return 1;
+    }
+    return 0;
+}
+
+/* Sort the arguments out; `first_name` is NULL, "delay" or "when".
+ * 0, or -1 with TypeError set. */
+static int
+parse_call(struct al_state *st, const char *method, PyObject *first_name,
+           PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
+           call_args *call)
+{
+    *call = (call_args){0};
+    Py_ssize_t taken = 0;
+
+    if (first_name != NULL && taken < nargs) {
+        call->first = args[taken++];
+    }
+    if (taken < nargs) {
+        call->callback = args[taken++];
+    }
+    call->args = args + taken;
+    call->nargs = (size_t)(nargs - taken);
+    if (kwnames != NULL) {
+        for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(kwnames); i++) {
+            PyObject *name = PyTuple_GET_ITEM(kwnames, i);
+            if (!take_keyword(st, call, name, args[nargs + i], first_name)) {
+                PyErr_Format(PyExc_TypeError,
+                             "%s() got an unexpected keyword argument '%U'",
+                             method, name);
+                return -1;
+            }
+        }
+    }
+    if (first_name != NULL && call->first == NULL) {
+        PyErr_Format(PyExc_TypeError,
+                     "%s() missing 1 required positional argument: '%U'",
+                     method, first_name);
+        return -1;
+    }
+    if (call->callback == NULL) {
+        PyErr_Format(PyExc_TypeError,
+                     "%s() missing 1 required positional argument: "
+                     "'callback'",
+                     method);
+        return -1;
+    }
+    return 0;
+}
+
+PyObject *
+al_sched_copy_context(bool *failed)
+{
+    PyObject *current = al_context_current_borrow();
+
+    *failed = false;
+    if (current == NULL || al_context_is_empty(current)) {
+        return NULL;
+    }
+    PyObject *copy = PyContext_CopyCurrent();
+    *failed = copy == NULL;
+    return copy;
+}
+
+PyObject *
+al_sched_traceback(LoopObject *self, bool *failed)
+{
+    *failed = false;
+    if (!self->debug) {
+        return NULL;
+    }
+    PyObject *stack = PyObject_CallNoArgs(self->st->aio_extract_stack);
+    *failed = stack == NULL;
+    return stack;
+}
+
+/* Debug mode: asyncio's checks of the thread and of the callback.
+ * 0, or -1 with an exception set. */
+static int
+check_call_debug(LoopObject *self, const char *method, PyObject *callback,
+                 bool check_thread)
+{
+    struct al_state *st = self->st;
+    PyObject *result;
+
+    if (check_thread) {
+        result =
+            PyObject_CallMethodNoArgs((PyObject *)self, st->str__check_thread);
+        if (result == NULL) {
+            return -1;
+        }
+        Py_DECREF(result);
+    }
+    PyObject *name = PyUnicode_FromString(method);
+    if (name == NULL) {
+        return -1;
+    }
+    result = PyObject_CallMethodObjArgs(
+        (PyObject *)self, st->str__check_callback, callback, name, NULL);
+    Py_DECREF(name);
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
+}
+
+/* What every call of the family checks first.
+ * 0, or -1 with an exception set. */
+static inline int
+check_call(LoopObject *self, const char *method, PyObject *callback,
+           bool check_thread)
+{
+    if (al_loop_check_closed(self) < 0) {
+        return -1;
+    }
+    if (self->debug) {
+        return check_call_debug(self, method, callback, check_thread);
+    }
+    return 0;
+}
+
+HandleObject *
+al_sched_new_handle(LoopObject *self, PyObject *callback,
+                    PyObject *const *args, size_t nargs, PyObject *context)
+{
+    bool failed;
+    PyObject *copy = NULL;
+
+    if (context == NULL) {
+        copy = al_sched_copy_context(&failed);
+        if (failed) {
+            return NULL;
+        }
+    }
+    PyObject *traceback = al_sched_traceback(self, &failed);
+    if (failed) {
+        Py_XDECREF(copy);
+        return NULL;
+    }
+    HandleObject *handle = al_handle_new(
+        self->handles, callback, args, nargs,
+        context == NULL ? copy : Py_NewRef(context), traceback);
+    Py_XDECREF(traceback);
+    if (handle != NULL && context != NULL && !PyContext_CheckExact(context)) {
+        handle->flags |= AL_HANDLE_ODD_CONTEXT;
+    }
+    return handle;
+}
+
+static PyObject *
+schedule(LoopObject *self, const call_args *call)
+{
+    HandleObject *handle = al_sched_new_handle(
+        self, call->callback, call->args, call->nargs, call->context);
+    if (handle == NULL) {
+        return NULL;
+    }
+    Py_INCREF(handle); /* the caller's; the first goes to the ring */
+    if (al_loop_push_steal(self, (PyObject *)handle) < 0) {
+        Py_DECREF(handle);
+        return NULL;
+    }
+    return (PyObject *)handle;
+}
+
+PyObject *
+al_sched_py_call_soon(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
+                      PyObject *kwnames)
+{
+    LoopObject *self = (LoopObject *)op;
+    call_args call;
+
+    if (parse_call(self->st, "call_soon", NULL, args, nargs, kwnames,
+                   &call) < 0) {
+        return NULL;
+    }
+    if (check_call(self, "call_soon", call.callback, true) < 0) {
+        return NULL;
+    }
+    return schedule(self, &call);
+}
+
+PyObject *
+al_sched_py_call_soon_threadsafe(PyObject *op, PyObject *const *args,
+                                 Py_ssize_t nargs, PyObject *kwnames)
+{
+    LoopObject *self = (LoopObject *)op;
+    call_args call;
+
+    if (parse_call(self->st, "call_soon_threadsafe", NULL, args, nargs,
+                   kwnames, &call) < 0) {
+        return NULL;
+    }
+    if (check_call(self, "call_soon_threadsafe", call.callback, false) < 0) {
+        return NULL;
+    }
+    PyObject *handle = schedule(self, &call);
+    if (handle != NULL) {
+        al_inbox_wake(self);
+    }
+    return handle;
+}
+
+static PyObject *
+schedule_at(LoopObject *self, const call_args *call, double when)
+{
+    bool failed;
+    PyObject *context = Py_XNewRef(call->context);
+
+    if (context == NULL) {
+        context = al_sched_copy_context(&failed);
+        if (failed) {
+            return NULL;
+        }
+    }
+    PyObject *traceback = al_sched_traceback(self, &failed);
+    if (failed) {
+        Py_XDECREF(context);
+        return NULL;
+    }
+    TimerHandleObject *timer =
+        al_timer_handle_new(self->handles, call->callback, call->args,
+                            call->nargs, context, traceback, when);
+    Py_XDECREF(traceback);
+    if (timer == NULL) {
+        return NULL;
+    }
+    if (call->context != NULL && !PyContext_CheckExact(call->context)) {
+        timer->base.flags |= AL_HANDLE_ODD_CONTEXT;
+    }
+    if (al_timers_add(self, timer) < 0) {
+        Py_DECREF(timer);
+        return NULL;
+    }
+    return (PyObject *)timer;
+}
+
+/* The number in `value`; -1 with asyncio's TypeError when it is None or is no
+ * number. */
+static int
+seconds_of(PyObject *value, const char *name, double *seconds)
+{
+    if (value == Py_None) {
+        PyErr_Format(PyExc_TypeError, "%s must not be None", name);
+        return -1;
+    }
+    *seconds = PyFloat_AsDouble(value);
+    return *seconds == -1.0 && PyErr_Occurred() ? -1 : 0;
+}
+
+/* The loop's clock in seconds, which a test may have replaced.
+ * 0, or -1 with an exception set. */
+static int
+clock_seconds(LoopObject *self, double *seconds)
+{
+    if (!self->time_is_overridden) {
+        *seconds = (double)al_clock_ns() / 1e9;
+        return 0;
+    }
+    PyObject *now =
+        PyObject_CallMethodNoArgs((PyObject *)self, self->st->str_time);
+    if (now == NULL) {
+        return -1;
+    }
+    *seconds = PyFloat_AsDouble(now);
+    Py_DECREF(now);
+    return *seconds == -1.0 && PyErr_Occurred() ? -1 : 0;
+}
+
+PyObject *
+al_sched_py_call_later(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
+                       PyObject *kwnames)
+{
+    LoopObject *self = (LoopObject *)op;
+    call_args call;
+    double delay, now;
+
+    if (parse_call(self->st, "call_later", self->st->str_delay, args, nargs,
+                   kwnames, &call) < 0 ||
+        seconds_of(call.first, "delay", &delay) < 0) {
+        return NULL;
+    }
+    if (check_call(self, "call_later", call.callback, true) < 0) {
+        return NULL;
+    }
+    if (clock_seconds(self, &now) < 0) {
+        return NULL;
+    }
+    return schedule_at(self, &call, now + delay);
+}
+
+PyObject *
+al_sched_py_call_at(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
+                    PyObject *kwnames)
+{
+    LoopObject *self = (LoopObject *)op;
+    call_args call;
+    double when;
+
+    if (parse_call(self->st, "call_at", self->st->str_when, args, nargs,
+                   kwnames, &call) < 0 ||
+        seconds_of(call.first, "when", &when) < 0) {
+        return NULL;
+    }
+    if (check_call(self, "call_at", call.callback, true) < 0) {
+        return NULL;
+    }
+    return schedule_at(self, &call, when);
+}
+
+PyObject *
+al_sched_py_time(PyObject *op, PyObject *unused)
+{
+    (void)op;
+    (void)unused;
+    return PyFloat_FromDouble((double)al_clock_ns() / 1e9);
+}
+
+/* Called by asyncio's own TimerHandle.cancel; ours leave the heap by
+ * themselves, and another loop's timers are none of our business. */
+PyObject *
+al_sched_py_timer_handle_cancelled(PyObject *op, PyObject *handle)
+{
+    (void)op;
+    (void)handle;
+    Py_RETURN_NONE;
+}

@@ -1,0 +1,128 @@
+/* module.c - the extension module: its state, its functions, its setup.
+ *
+ * Multi-phase initialisation; every type is a heap type and all state is in
+ * struct al_state, so that several interpreters may load it.
+ */
+
+#include "api/loop_type.h"
+#include "api/policy.h"
+#include "base/uvcompat.h"
+#include "handles/handle.h"
+#include "loop/fork.h"
+#include "py/asyncio.h"
+
+static struct PyModuleDef core_module;
+
+struct al_state *
+al_state_of_module(PyObject *module)
+{
+    return PyModule_GetState(module);
+}
+
+struct al_state *
+al_state_of_type(PyTypeObject *type)
+{
+    PyObject *module = PyType_GetModuleByDef(type, &core_module);
+    return module == NULL ? NULL : PyModule_GetState(module);
+}
+
+static PyObject *
+core_libuv_version(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    return PyUnicode_FromString(uv_version_string());
+}
+
+static PyObject *
+core_build_info(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    return Py_BuildValue("{s:s,s:s,s:s,s:s,s:O}", "version", AL_VERSION,
+                         "libuv", uv_version_string(), "libuv_headers",
+                         AL_UV_HEADER_VERSION, "compiler", __VERSION__,
+                         "debug", AL_DEBUG ? Py_True : Py_False);
+}
+
+static PyMethodDef core_functions[] = {
+    {"libuv_version", core_libuv_version, METH_NOARGS,
+     "libuv_version()\n--\n\nThe version of the libuv that is loaded."},
+    {"_build_info", core_build_info, METH_NOARGS, NULL},
+    {"_event_loop_policy", al_policy_py_class, METH_NOARGS, NULL},
+    {NULL},
+};
+
+static int
+core_exec(PyObject *module)
+{
+    struct al_state *st = PyModule_GetState(module);
+
+    al_fork_setup();
+    if (al_asyncio_setup(module, st) < 0 || al_handle_setup(module, st) < 0) {
+        return -1;
+    }
+    return al_loop_type_setup(module, st);
+}
+
+struct visit_call {
+    visitproc visit;
+    void *arg;
+};
+
+static int
+visit_slot(PyObject **slot, void *arg)
+{
+    struct visit_call *call = arg;
+    return *slot == NULL ? 0 : call->visit(*slot, call->arg);
+}
+
+static int
+clear_slot(PyObject **slot, void *arg)
+{
+    (void)arg;
+    Py_CLEAR(*slot);
+    return 0;
+}
+
+static int
+core_traverse(PyObject *module, visitproc visit, void *arg)
+{
+    struct visit_call call = {visit, arg};
+    return al_state_visit(PyModule_GetState(module), visit_slot, &call);
+}
+
+static int
+core_clear(PyObject *module)
+{
+    return al_state_visit(PyModule_GetState(module), clear_slot, NULL);
+}
+
+static void
+core_free(void *module)
+{
+    (void)core_clear(module);
+}
+
+static PyModuleDef_Slot core_slots[] = {
+    {Py_mod_exec, core_exec},
+    {0, NULL},
+};
+
+static struct PyModuleDef core_module = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "asyncloop._core",
+    .m_doc = "The C half of asyncloop.",
+    .m_size = sizeof(struct al_state),
+    .m_methods = core_functions,
+    .m_slots = core_slots,
+    .m_traverse = core_traverse,
+    .m_clear = core_clear,
+    .m_free = core_free,
+};
+
+PyMODINIT_FUNC
+PyInit__core(void)
+{
+    return PyModuleDef_Init(&core_module);
+}

@@ -1,0 +1,115 @@
+/* compat.h - the differences between CPython versions, all of them.
+ *
+ * No other file tests PY_VERSION_HEX. What is private in CPython and used
+ * here says why, and since which version it has had this shape.
+ */
+#ifndef AL_PY_COMPAT_H
+#define AL_PY_COMPAT_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <structmember.h>
+
+#include <stdbool.h>
+
+#if PY_VERSION_HEX < 0x030b0000
+#error "asyncloop needs CPython 3.11 or newer"
+#endif
+
+#if PY_VERSION_HEX < 0x030d0000
+#define PyThreadState_GetUnchecked _PyThreadState_UncheckedGet
+#endif
+
+/* Policies are deprecated from 3.14 on and gone in 3.16. */
+#define AL_HAVE_POLICY (PY_VERSION_HEX < 0x03100000)
+#define AL_POLICY_IS_DEPRECATED (PY_VERSION_HEX >= 0x030e0000)
+
+/* From 3.12 on Handle.get_context exists, and the exception handler runs in
+ * the context of the handle; asyncio finds the method by hasattr. */
+#define AL_HANDLE_HAS_GET_CONTEXT (PY_VERSION_HEX >= 0x030c0000)
+
+/* asyncio's own policy class, our base. */
+#if AL_POLICY_IS_DEPRECATED
+#define AL_POLICY_MODULE "asyncio.events"
+#define AL_POLICY_BASE "_BaseDefaultEventLoopPolicy"
+#else
+#define AL_POLICY_MODULE "asyncio"
+#define AL_POLICY_BASE "DefaultEventLoopPolicy"
+#endif
+
+/* The context that is current in this thread: borrowed, NULL when the thread
+ * has none, which means an empty one. `context` is a public field of the
+ * thread state in every version from 3.7 to 3.15; PyContext_CopyCurrent, the
+ * only function that tells, allocates. */
+static inline PyObject *
+al_context_current_borrow(void)
+{
+    return PyThreadState_GetUnchecked()->context;
+}
+
+/* Has this context no variable set? */
+static inline bool
+al_context_is_empty(PyObject *context)
+{
+    return PyContext_CheckExact(context) &&
+           Py_TYPE(context)->tp_as_mapping->mp_length(context) == 0;
+}
+
+/* Fetch the raised exception as one object, with its traceback attached.
+ * New reference; an exception must be set. */
+static inline PyObject *
+al_err_take(void)
+{
+#if PY_VERSION_HEX >= 0x030c0000
+    return PyErr_GetRaisedException();
+#else
+    PyObject *type, *value, *traceback;
+
+    PyErr_Fetch(&type, &value, &traceback);
+    PyErr_NormalizeException(&type, &value, &traceback);
+    if (traceback != NULL) {
+        PyException_SetTraceback(value, traceback);
+        Py_DECREF(traceback);
+    }
+    Py_XDECREF(type);
+    return value;
+#endif
+}
+
+/* Raise again what al_err_take() gave; steals `error`, which may be NULL. */
+static inline void
+al_err_give_back_steal(PyObject *error)
+{
+#if PY_VERSION_HEX >= 0x030c0000
+    PyErr_SetRaisedException(error);
+#else
+    if (error == NULL) {
+        PyErr_Clear();
+        return;
+    }
+    PyErr_Restore(Py_NewRef(Py_TYPE(error)), error,
+                  PyException_GetTraceback(error));
+#endif
+}
+
+/* The attribute, or NULL without an exception when there is none. -1 on
+ * another error. */
+static inline int
+al_lookup_attr(PyObject *obj, PyObject *name, PyObject **result)
+{
+#if PY_VERSION_HEX >= 0x030d0000
+    return PyObject_GetOptionalAttr(obj, name, result);
+#else
+    return _PyObject_LookupAttr(obj, name, result);
+#endif
+}
+
+/* setup.py gives the version; a bare compile (the header lint) has none. */
+#ifndef AL_VERSION
+#define AL_VERSION "0+unknown"
+#endif
+#ifndef AL_DEBUG
+#define AL_DEBUG 0
+#endif
+
+#endif

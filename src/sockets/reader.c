@@ -1,0 +1,240 @@
+/* reader.c - the Python face of watches.
+ *
+ * Ownership: the watch takes the handle, the caller gets nothing (asyncio
+ * returns None from add_reader, the handle from _add_reader).
+ * Threads: the loop's.
+ */
+
+#include "sockets/reader.h"
+
+#include "loop/sched.h"
+#include "watch/watch.h"
+
+#include <errno.h>
+
+/* The descriptor of an int or of an object with fileno(); -1 with asyncio's
+ * ValueError set. A negative one is the caller's to refuse. */
+static int
+descriptor_of(LoopObject *self, PyObject *object, int *fd)
+{
+    PyObject *number = NULL;
+
+    if (PyLong_Check(object)) {
+        number = Py_NewRef(object);
+    }
+    else {
+        number = PyObject_CallMethodNoArgs(object, self->st->str_fileno);
+    }
+    long value = number == NULL ? -1 : PyLong_AsLong(number);
+    Py_XDECREF(number);
+    if (value == -1 && PyErr_Occurred()) {
+        if (PyErr_ExceptionMatches(PyExc_AttributeError) ||
+            PyErr_ExceptionMatches(PyExc_TypeError) ||
+            PyErr_ExceptionMatches(PyExc_ValueError)) {
+            PyErr_Clear();
+            PyErr_Format(PyExc_ValueError, "Invalid file object: %R", object);
+        }
+        return -1;
+    }
+    if (value > INT_MAX) {
+        errno = EBADF;
+        PyErr_SetFromErrno(PyExc_OSError);
+        return -1;
+    }
+    *fd = value < 0 ? -1 : (int)value;
+    return 0;
+}
+
+/* Refuse a descriptor that a transport of this loop owns.
+ * 0, or -1 with RuntimeError set. */
+static int
+ensure_no_transport(LoopObject *self, PyObject *object, int fd)
+{
+    if (self->transports == NULL) {
+        return 0;
+    }
+    PyObject *transport =
+        PyObject_CallMethod(self->transports, "get", "i", fd);
+    if (transport == NULL) {
+        return -1;
+    }
+    int busy = 0;
+    if (transport != Py_None) {
+        PyObject *closing = PyObject_CallMethodNoArgs(
+            transport, self->st->str_is_closing);
+        int truth = closing == NULL ? -1 : PyObject_IsTrue(closing);
+        Py_XDECREF(closing);
+        if (truth < 0) {
+            busy = -1;
+        }
+        else if (!truth) {
+            PyErr_Format(PyExc_RuntimeError,
+                         "File descriptor %R is used by transport %R", object,
+                         transport);
+            busy = -1;
+        }
+    }
+    Py_DECREF(transport);
+    return busy;
+}
+
+/* `context=` of 3.15's _add_reader; -1 with TypeError for another keyword. */
+static int
+context_keyword(LoopObject *self, PyObject *const *values, PyObject *kwnames,
+                PyObject **context)
+{
+    *context = NULL;
+    if (kwnames == NULL || PyTuple_GET_SIZE(kwnames) == 0) {
+        return 0;
+    }
+    PyObject *name = PyTuple_GET_ITEM(kwnames, 0);
+    if (PyTuple_GET_SIZE(kwnames) > 1 ||
+        PyUnicode_Compare(name, self->st->str_context) != 0) {
+        PyErr_Format(PyExc_TypeError,
+                     "unexpected keyword argument '%U'", name);
+        return -1;
+    }
+    *context = values[0] == Py_None ? NULL : values[0];
+    return 0;
+}
+
+/* Add a reader or writer and return its handle, borrowed, or NULL. */
+static HandleObject *
+add_borrow(LoopObject *self, al_watch_side side, bool is_transport,
+           PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    PyObject *context;
+    int fd;
+
+    if (nargs < 2) {
+        PyErr_SetString(PyExc_TypeError,
+                        "a file descriptor and a callback are required");
+        return NULL;
+    }
+    if (context_keyword(self, args + nargs, kwnames, &context) < 0 ||
+        descriptor_of(self, args[0], &fd) < 0) {
+        return NULL;
+    }
+    if (!is_transport && ensure_no_transport(self, args[0], fd) < 0) {
+        return NULL;
+    }
+    if (al_loop_check_closed(self) < 0) {
+        return NULL;
+    }
+    if (fd < 0) {
+        PyErr_Format(PyExc_ValueError, "Invalid file descriptor: %R",
+                     args[0]);
+        return NULL;
+    }
+    HandleObject *handle = al_sched_new_handle(
+        self, args[1], args + 2, (size_t)(nargs - 2), context);
+    if (handle == NULL) {
+        return NULL;
+    }
+    al_loop_part_from_parent(self);
+    if (al_watch_set_steal(self, fd, side, handle, args[0]) < 0) {
+        return NULL;
+    }
+    return handle; /* the watch has it */
+}
+
+static PyObject *
+remove_side(LoopObject *self, al_watch_side side, bool is_transport,
+            PyObject *object)
+{
+    int fd;
+
+    if (descriptor_of(self, object, &fd) < 0) {
+        return NULL;
+    }
+    if (!is_transport && ensure_no_transport(self, object, fd) < 0) {
+        return NULL;
+    }
+    if (self->closed) {
+        Py_RETURN_FALSE;
+    }
+    if (fd < 0) {
+        fd = al_watch_find_object(self, object);
+        if (fd < 0) {
+            PyErr_Format(PyExc_ValueError, "Invalid file descriptor: %d", fd);
+            return NULL;
+        }
+    }
+    al_loop_part_from_parent(self);
+    return PyBool_FromLong(al_watch_remove(self, fd, side));
+}
+
+PyObject *
+al_reader_py_add_reader(PyObject *op, PyObject *const *args,
+                        Py_ssize_t nargs, PyObject *kwnames)
+{
+    if (add_borrow((LoopObject *)op, AL_WATCH_READ, false, args, nargs,
+                   kwnames) == NULL) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+PyObject *
+al_reader_py_add_writer(PyObject *op, PyObject *const *args,
+                        Py_ssize_t nargs, PyObject *kwnames)
+{
+    if (add_borrow((LoopObject *)op, AL_WATCH_WRITE, false, args, nargs,
+                   kwnames) == NULL) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+PyObject *
+al_reader_py_transport_add_reader(PyObject *op, PyObject *const *args,
+                                  Py_ssize_t nargs, PyObject *kwnames)
+{
+    return Py_XNewRef((PyObject *)add_borrow(
+        (LoopObject *)op, AL_WATCH_READ, true, args, nargs, kwnames));
+}
+
+PyObject *
+al_reader_py_transport_add_writer(PyObject *op, PyObject *const *args,
+                                  Py_ssize_t nargs, PyObject *kwnames)
+{
+    return Py_XNewRef((PyObject *)add_borrow(
+        (LoopObject *)op, AL_WATCH_WRITE, true, args, nargs, kwnames));
+}
+
+PyObject *
+al_reader_py_remove_reader(PyObject *op, PyObject *fd)
+{
+    return remove_side((LoopObject *)op, AL_WATCH_READ, false, fd);
+}
+
+PyObject *
+al_reader_py_remove_writer(PyObject *op, PyObject *fd)
+{
+    return remove_side((LoopObject *)op, AL_WATCH_WRITE, false, fd);
+}
+
+PyObject *
+al_reader_py_transport_remove_reader(PyObject *op, PyObject *fd)
+{
+    return remove_side((LoopObject *)op, AL_WATCH_READ, true, fd);
+}
+
+PyObject *
+al_reader_py_transport_remove_writer(PyObject *op, PyObject *fd)
+{
+    return remove_side((LoopObject *)op, AL_WATCH_WRITE, true, fd);
+}
+
+PyObject *
+al_reader_py_ensure_fd_no_transport(PyObject *op, PyObject *object)
+{
+    LoopObject *self = (LoopObject *)op;
+    int fd;
+
+    if (descriptor_of(self, object, &fd) < 0 ||
+        ensure_no_transport(self, object, fd) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
