@@ -9,6 +9,8 @@ the C type defines comes first in the method resolution order.
 
 import asyncio
 import errno
+import os
+import selectors
 import signal
 import sys
 import types
@@ -18,6 +20,8 @@ from asyncio import base_events, events, selector_events, unix_events
 from asyncio.log import logger
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+
+from asyncloop._compat import ASYNCIO_RESETS_AFTER_FORK
 
 if TYPE_CHECKING:
     from asyncloop import _core
@@ -49,6 +53,19 @@ _signal_owners: dict[int, "weakref.WeakSet[Any]"] = {}
 def _on_signal(number: int, frame: types.FrameType | None) -> None:
     """Python's half of a signal that a loop handles: the C half has already
     written its number to the loop's pipe."""
+
+
+def _after_fork_in_child() -> None:
+    """What asyncio does from 3.12 on: the parent's loop does not hear the
+    child's signals."""
+    try:
+        signal.set_wakeup_fd(-1)
+    except ValueError:
+        pass  # not the main thread
+
+
+if not ASYNCIO_RESETS_AFTER_FORK:
+    os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def _restore_disposition(number: int) -> None:
@@ -161,10 +178,32 @@ def _borrowed() -> dict[str, types.FunctionType]:
         unix_events._UnixSelectorEventLoop,
     ):
         for name, value in vars(cls).items():
-            if isinstance(value, types.FunctionType):
-                if name not in _NOT_BORROWED:
-                    names[name] = value
+            if _can_be_borrowed(name, value):
+                names[name] = value
     return names
+
+
+def _can_be_borrowed(name: str, value: object) -> bool:
+    return (
+        isinstance(value, types.FunctionType)
+        and name not in _NOT_BORROWED
+        # super() works on instances of its own class only: the one such
+        # method, _stop_serving, is below.
+        and "__class__" not in value.__code__.co_freevars
+    )
+
+
+def _unlink_socket(path: str, inode: int) -> None:
+    """Remove a listening socket's file, if it still is that socket's."""
+    try:
+        if os.stat(path).st_ino == inode:
+            os.unlink(path)
+    except FileNotFoundError:
+        pass
+    except OSError as exc:
+        logger.error(
+            "Unable to clean up listening UNIX socket %r: %r", path, exc
+        )
 
 
 def _make_child_watcher(self: Any) -> Any:
@@ -177,6 +216,20 @@ def _make_child_watcher(self: Any) -> Any:
     watcher = getattr(unix_events, name)()
     self.__dict__["_watcher"] = watcher
     return watcher
+
+
+class _SelectorView:
+    """`loop._selector`, as far as asyncio's own transports look at it."""
+
+    def __init__(self, loop: Any) -> None:
+        self._loop = loop
+
+    def get_key(self, fileobj: Any) -> selectors.SelectorKey:
+        events = self._loop._watched_events(fileobj)
+        if not events:
+            raise KeyError(f"{fileobj!r} is not registered")
+        fd = fileobj if isinstance(fileobj, int) else fileobj.fileno()
+        return selectors.SelectorKey(fileobj, fd, events, None)
 
 
 class _LazyAttribute:
@@ -205,6 +258,15 @@ else:
         __slots__ = ()
 
         _watcher = _LazyAttribute(_make_child_watcher)
+        _selector = property(_SelectorView)
+
+        def _stop_serving(self, sock):
+            """Stop listening; 3.13 and later remove a Unix socket's file."""
+            inode = self._unix_server_sockets.pop(sock, None)
+            path = None if inode is None else sock.getsockname()
+            super()._stop_serving(sock)
+            if path is not None:
+                _unlink_socket(path, inode)
 
 
 def borrowed_methods() -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 HAS_POLICIES = sys.version_info < (3, 16)
 POLICIES_ARE_DEPRECATED = sys.version_info >= (3, 14)
+ASYNCIO_RESETS_AFTER_FORK = sys.version_info >= (3, 12)
 
 _format_source = format_helpers._format_callback_source  # type: ignore
 

@@ -4,8 +4,8 @@
  * type("Loop", (C type, ColdMethods, AbstractEventLoop), {}), because a C
  * type that chained to AbstractEventLoop's own slots would crash.
  *
- * Ownership: traverse visits what queued handles hold as long as the queue
- * has the only reference, see handles/handle.h.
+ * Ownership: what a queued handle holds counts as the loop's, for the
+ * collector as well; see handles/handle.h.
  * Threads: the loop's; the finalizer may run on any.
  */
 
@@ -304,7 +304,8 @@ loop_tp_setattro(PyObject *op, PyObject *name, PyObject *value)
     return rc;
 }
 
-/* Visit what the queues hold where they hold the only reference. */
+/* Visit what the queues hold. A reader that is queued is visited by its
+ * watch, once. */
 static int
 visit_queues(LoopObject *self, visitproc visit, void *arg)
 {
@@ -312,7 +313,7 @@ visit_queues(LoopObject *self, visitproc visit, void *arg)
 
     for (size_t at = ready->head; at != ready->tail; at++) {
         HandleObject *handle = al_ring_peek(ready, at);
-        if (Py_REFCNT(handle) == 1) {
+        if (!(handle->flags & AL_HANDLE_PERSISTENT)) {
             int rc = al_handle_visit(handle, visit, arg);
             if (rc != 0) {
                 return rc;
@@ -322,11 +323,9 @@ visit_queues(LoopObject *self, visitproc visit, void *arg)
     for (size_t i = 0; i < self->timers.len; i++) {
         TimerHandleObject *timer =
             al_timer_of_node(self->timers.entries[i].node);
-        if (Py_REFCNT(timer) == 1) {
-            int rc = al_handle_visit(&timer->base, visit, arg);
-            if (rc != 0) {
-                return rc;
-            }
+        int rc = al_handle_visit(&timer->base, visit, arg);
+        if (rc != 0) {
+            return rc;
         }
     }
     return al_watch_visit(self, visit, arg);

@@ -8,8 +8,8 @@
 
 #include <string.h>
 
-/* Keyword arguments that the fast path passes on without looking. */
-#define KEYWORDS_MAX 4
+/* name, context and eager_start. */
+#define KEYWORDS_MAX 3
 
 PyObject *
 al_create_py_future(PyObject *op, PyObject *unused)
@@ -70,6 +70,23 @@ with_loop_keyword(struct al_state *st, PyObject *kwnames)
     return names;
 }
 
+/* Does every keyword go to the Task as it is? */
+static bool
+keywords_are_known(struct al_state *st, PyObject *kwnames)
+{
+    if (kwnames == NULL) {
+        return true;
+    }
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(kwnames); i++) {
+        PyObject *name = PyTuple_GET_ITEM(kwnames, i);
+        if (name != st->str_name && name != st->str_context &&
+            name != st->str_eager_start) {
+            return false;
+        }
+    }
+    return PyTuple_GET_SIZE(kwnames) <= KEYWORDS_MAX;
+}
+
 PyObject *
 al_create_py_task(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
                   PyObject *kwnames)
@@ -83,7 +100,8 @@ al_create_py_task(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
     if (al_loop_check_closed(self) < 0) {
         return NULL;
     }
-    if (has_factory || self->debug || nargs != 1 || count > KEYWORDS_MAX) {
+    if (has_factory || self->debug || nargs != 1 ||
+        !keywords_are_known(st, kwnames)) {
         return create_task_slow(self, args, nargs, kwnames);
     }
     /* Looked up each time: tests replace asyncio.tasks.Task. */

@@ -5,8 +5,9 @@
  * collector: a tracked one would cost 16 bytes and hasten every collection.
  * Two rules follow. A handle drops its callback and arguments as soon as it
  * has run or is cancelled, so that `self.h = loop.call_later(1, self.f)` is
- * no cycle afterwards; and the loop's traverse visits what a queued handle
- * holds, as long as the queue holds the only reference.
+ * no cycle afterwards; and what a queued handle holds is the loop's, which
+ * visits it for the collector and drops it when it dies: a handle that
+ * outlives its loop is empty. So no handle may be in two queues at once.
  *
  * isinstance(h, asyncio.Handle) is true by the `__class__` attribute.
  *

@@ -109,7 +109,7 @@ handle_py_run(PyObject *op, PyObject *unused)
     (void)unused;
     HandleObject *self = (HandleObject *)op;
     struct al_state *st = state_of(op);
-    PyObject *run = PyObject_GetAttrString(st->aio_Handle, "_run");
+    PyObject *run = PyObject_GetAttr(st->aio_Handle, st->str__run);
     if (run == NULL) {
         return NULL;
     }
@@ -149,12 +149,21 @@ handle_get_class(PyObject *op, void *closure)
     return Py_NewRef(asyncio_class(op));
 }
 
+/* Has it run, or has it been cancelled? A handle that is cancelled while it
+ * runs still has its callback, but must not show it. */
+static bool
+is_emptied(const HandleObject *self)
+{
+    const unsigned both = AL_HANDLE_CANCELLED | AL_HANDLE_RUNNING;
+    return self->callback == NULL || (self->flags & both) == both;
+}
+
 static PyObject *
 handle_get_callback(PyObject *op, void *closure)
 {
     (void)closure;
     HandleObject *self = (HandleObject *)op;
-    if (self->callback == NULL || (self->flags & AL_HANDLE_CANCELLED)) {
+    if (is_emptied(self)) {
         Py_RETURN_NONE;
     }
     return Py_NewRef(self->callback);
@@ -165,7 +174,7 @@ handle_get_args(PyObject *op, void *closure)
 {
     (void)closure;
     HandleObject *self = (HandleObject *)op;
-    if (self->callback == NULL || (self->flags & AL_HANDLE_CANCELLED)) {
+    if (is_emptied(self)) {
         Py_RETURN_NONE;
     }
     return al_handle_args_tuple(self);

@@ -431,28 +431,22 @@ al_life_py_check_running(PyObject *op, PyObject *unused)
     Py_RETURN_NONE;
 }
 
-/* Queue a handle of any loop's make: asyncio's own (signal handlers, code
- * that borrows asyncio's methods) runs through its _run. */
+/* Queue a handle of any loop's make, once more perhaps (signal handlers are
+ * queued at each signal): what the ring gets is a handle that runs it. */
 PyObject *
 al_life_py_add_callback(PyObject *op, PyObject *handle)
 {
     LoopObject *self = (LoopObject *)op;
-    struct al_state *st = self->st;
-    HandleObject *entry;
+    PyObject *run = PyObject_GetAttr(handle, self->st->str__run);
 
-    if (PyType_IsSubtype(Py_TYPE(handle), st->handle_type)) {
-        entry = (HandleObject *)Py_NewRef(handle);
+    if (run == NULL) {
+        return NULL;
     }
-    else {
-        PyObject *run = PyObject_GetAttrString(handle, "_run");
-        if (run == NULL) {
-            return NULL;
-        }
-        entry = al_handle_new(self->handles, run, NULL, 0, NULL, NULL);
-        Py_DECREF(run);
-        if (entry == NULL) {
-            return NULL;
-        }
+    HandleObject *entry =
+        al_handle_new(self->handles, run, NULL, 0, NULL, NULL);
+    Py_DECREF(run);
+    if (entry == NULL) {
+        return NULL;
     }
     if (al_loop_push_steal(self, (PyObject *)entry) < 0) {
         return NULL;

@@ -307,26 +307,53 @@ clock_seconds(LoopObject *self, double *seconds)
     return *seconds == -1.0 && PyErr_Occurred() ? -1 : 0;
 }
 
+/* When a delay from now is over; anything but a plain number is added as
+ * Python adds it, so that what asyncio refuses is refused in its words.
+ * 0, or -1 with an exception set. */
+static int
+when_after(LoopObject *self, PyObject *delay, double *when)
+{
+    double now;
+
+    if (delay == Py_None) {
+        PyErr_SetString(PyExc_TypeError, "delay must not be None");
+        return -1;
+    }
+    if (clock_seconds(self, &now) < 0) {
+        return -1;
+    }
+    if (PyFloat_CheckExact(delay)) {
+        *when = now + PyFloat_AS_DOUBLE(delay);
+        return 0;
+    }
+    PyObject *start = PyFloat_FromDouble(now);
+    PyObject *sum = start == NULL ? NULL : PyNumber_Add(start, delay);
+    Py_XDECREF(start);
+    if (sum == NULL) {
+        return -1;
+    }
+    int rc = seconds_of(sum, "delay", when);
+    Py_DECREF(sum);
+    return rc;
+}
+
 PyObject *
 al_sched_py_call_later(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
                        PyObject *kwnames)
 {
     LoopObject *self = (LoopObject *)op;
     call_args call;
-    double delay, now;
+    double when;
 
     if (parse_call(self->st, "call_later", self->st->str_delay, args, nargs,
                    kwnames, &call) < 0 ||
-        seconds_of(call.first, "delay", &delay) < 0) {
+        when_after(self, call.first, &when) < 0) {
         return NULL;
     }
     if (check_call(self, "call_later", call.callback, true) < 0) {
         return NULL;
     }
-    if (clock_seconds(self, &now) < 0) {
-        return NULL;
-    }
-    return schedule_at(self, &call, now + delay);
+    return schedule_at(self, &call, when);
 }
 
 PyObject *

@@ -53,6 +53,7 @@
     AL_STR(_handle_signal) \
     AL_STR(_log_destroy_pending) \
     AL_STR(_repr_info) \
+    AL_STR(_run) \
     AL_STR(_set_coroutine_origin_tracking) \
     AL_STR(__repr__) \
     AL_STR(__eq__) \
@@ -68,7 +69,7 @@
     AL_STR(cancelled) \
     AL_STR(close) \
     AL_STR(context) \
-    AL_STR(coro) \
+    AL_STR(eager_start) \
     AL_STR(create_task) \
     AL_STR(delay) \
     AL_STR(done) \

@@ -238,3 +238,16 @@ al_reader_py_ensure_fd_no_transport(PyObject *op, PyObject *object)
     }
     Py_RETURN_NONE;
 }
+
+/* selectors.EVENT_READ and EVENT_WRITE are libuv's 1 and 2. */
+PyObject *
+al_reader_py_watched_events(PyObject *op, PyObject *object)
+{
+    LoopObject *self = (LoopObject *)op;
+    int fd;
+
+    if (descriptor_of(self, object, &fd) < 0) {
+        return NULL;
+    }
+    return PyLong_FromLong(al_watch_events(self, fd));
+}

@@ -21,6 +21,7 @@ PyObject *al_reader_py_transport_add_writer(PyObject *op,
 PyObject *al_reader_py_transport_remove_reader(PyObject *op, PyObject *fd);
 PyObject *al_reader_py_transport_remove_writer(PyObject *op, PyObject *fd);
 PyObject *al_reader_py_ensure_fd_no_transport(PyObject *op, PyObject *fd);
+PyObject *al_reader_py_watched_events(PyObject *op, PyObject *fd);
 
 /* The names with an underscore are for transports, which own their
  * descriptor: no check that a transport has it. */
@@ -45,6 +46,7 @@ PyObject *al_reader_py_ensure_fd_no_transport(PyObject *op, PyObject *fd);
     {"_add_writer", _PyCFunction_CAST(al_reader_py_transport_add_writer), \
      METH_FASTCALL | METH_KEYWORDS, NULL}, \
     {"_remove_writer", al_reader_py_transport_remove_writer, METH_O, NULL}, \
+    {"_watched_events", al_reader_py_watched_events, METH_O, NULL}, \
     {"_ensure_fd_no_transport", al_reader_py_ensure_fd_no_transport, METH_O, \
      NULL}
 

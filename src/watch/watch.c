@@ -481,6 +481,13 @@ al_watch_find_object(LoopObject *self, PyObject *object)
 }
 
 int
+al_watch_events(LoopObject *self, int fd)
+{
+    al_watch *watch = table_get(self, fd);
+    return watch == NULL ? 0 : watch_wanted(watch);
+}
+
+int
 al_watch_visit(LoopObject *self, visitproc visit, void *arg)
 {
     for (size_t fd = 0; fd < self->watches_len; fd++) {
@@ -491,7 +498,7 @@ al_watch_visit(LoopObject *self, visitproc visit, void *arg)
         Py_VISIT(watch->object);
         HandleObject *handles[] = {watch->reader, watch->writer};
         for (int i = 0; i < 2; i++) {
-            if (handles[i] != NULL && Py_REFCNT(handles[i]) == 1) {
+            if (handles[i] != NULL) {
                 int rc = al_handle_visit(handles[i], visit, arg);
                 if (rc != 0) {
                     return rc;

@@ -57,6 +57,9 @@ int al_watch_find_object(LoopObject *self, PyObject *object);
  * its number is of a file that somebody closed, and goes. */
 void al_watch_forget_stale(LoopObject *self, int fd);
 
+/* What `fd` is watched for: UV_READABLE | UV_WRITABLE, or 0. */
+int al_watch_events(LoopObject *self, int fd);
+
 /* Visit what the watches hold, for the loop's traverse. */
 int al_watch_visit(LoopObject *self, visitproc visit, void *arg);
 
