@@ -233,7 +233,7 @@ class _SelectorView:
 
 
 class _LazyAttribute:
-    """Calls `make` for an instance attribute that is not there yet."""
+    """Calls `make` for an attribute that the instance does not have."""
 
     def __init__(self, make: Callable[[Any], Any]) -> None:
         self.make = make
@@ -258,7 +258,7 @@ else:
         __slots__ = ()
 
         _watcher = _LazyAttribute(_make_child_watcher)
-        _selector = property(_SelectorView)
+        _selector = _LazyAttribute(_SelectorView)
 
         def _stop_serving(self, sock):
             """Stop listening; 3.13 and later remove a Unix socket's file."""

@@ -7,6 +7,9 @@
 #include "api/loop_type.h"
 #include "api/policy.h"
 #include "base/uvcompat.h"
+#include "futures/layout.h"
+#include "futures/native.h"
+#include "futures/wake.h"
 #include "handles/handle.h"
 #include "loop/fork.h"
 #include "py/asyncio.h"
@@ -37,12 +40,23 @@ core_libuv_version(PyObject *module, PyObject *unused)
 static PyObject *
 core_build_info(PyObject *module, PyObject *unused)
 {
-    (void)module;
     (void)unused;
-    return Py_BuildValue("{s:s,s:s,s:s,s:s,s:O}", "version", AL_VERSION,
+    struct al_state *st = al_state_of_module(module);
+    return Py_BuildValue("{s:s,s:s,s:s,s:s,s:O,s:s}", "version", AL_VERSION,
                          "libuv", uv_version_string(), "libuv_headers",
                          AL_UV_HEADER_VERSION, "compiler", __VERSION__,
-                         "debug", AL_DEBUG ? Py_True : Py_False);
+                         "debug", AL_DEBUG ? Py_True : Py_False, "tasks",
+                         st->native_tasks ? "native" : "asyncio");
+}
+
+/* How many steps of tasks were native, in all loops: a test that means to
+ * test them looks whether it did. */
+static PyObject *
+core_native_steps(PyObject *module, PyObject *unused)
+{
+    (void)unused;
+    return PyLong_FromUnsignedLongLong(
+        al_state_of_module(module)->native_steps);
 }
 
 static PyMethodDef core_functions[] = {
@@ -50,6 +64,8 @@ static PyMethodDef core_functions[] = {
      "libuv_version()\n--\n\nThe version of the libuv that is loaded."},
     {"_build_info", core_build_info, METH_NOARGS, NULL},
     {"_event_loop_policy", al_policy_py_class, METH_NOARGS, NULL},
+    {"_native_steps", core_native_steps, METH_NOARGS, NULL},
+    AL_LAYOUT_FUNCTIONS,
     {NULL},
 };
 
@@ -59,7 +75,8 @@ core_exec(PyObject *module)
     struct al_state *st = PyModule_GetState(module);
 
     al_fork_setup();
-    if (al_asyncio_setup(module, st) < 0 || al_handle_setup(module, st) < 0) {
+    if (al_asyncio_setup(module, st) < 0 || al_handle_setup(module, st) < 0 ||
+        al_native_setup(module, st) < 0) {
         return -1;
     }
     return al_loop_type_setup(module, st);
@@ -102,6 +119,7 @@ static void
 core_free(void *module)
 {
     (void)core_clear(module);
+    al_wake_free_list_clear(PyModule_GetState(module));
 }
 
 static PyModuleDef_Slot core_slots[] = {

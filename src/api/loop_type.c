@@ -12,6 +12,7 @@
 #include "api/loop_type.h"
 
 #include "futures/create.h"
+#include "futures/native.h"
 #include "loop/lifecycle.h"
 #include "loop/loop.h"
 #include "loop/sched.h"
@@ -213,7 +214,16 @@ static PyMethodDef loop_methods[] = {
 
 /* --- life and death -------------------------------------------------------- */
 
-/* Does this class, or the instance, have a `time` that is not ours?
+/* Is `name` of this class another one than ours? -1 with an exception set. */
+static int
+class_overrides(LoopObject *self, PyObject *name, PyObject *ours)
+{
+    PyObject *found = PyObject_GetAttr((PyObject *)Py_TYPE(self), name);
+    Py_XDECREF(found);
+    return found == NULL ? -1 : found != ours;
+}
+
+/* Note which of the methods that C calls or cuts short are not ours.
  * 0, or -1 with an exception set. */
 static int
 look_for_overrides(LoopObject *self)
@@ -223,20 +233,24 @@ look_for_overrides(LoopObject *self)
     if (st->loop_class == NULL) {
         return 0; /* import: the class is being made */
     }
-    PyObject *time =
-        PyObject_GetAttr((PyObject *)Py_TYPE(self), st->str_time);
-    if (time == NULL) {
+    int time = class_overrides(self, st->str_time, st->loop_time);
+    int call_soon =
+        class_overrides(self, st->str_call_soon, st->loop_call_soon);
+    int get_debug =
+        class_overrides(self, st->str_get_debug, st->loop_get_debug);
+    if (time < 0 || call_soon < 0 || get_debug < 0) {
         return -1;
     }
-    self->time_is_overridden = time != st->loop_time;
-    Py_DECREF(time);
+    self->time_is_overridden = time;
+    self->no_short_cuts = call_soon || get_debug;
     return 0;
 }
 
 static int
 ask_debug_mode(LoopObject *self)
 {
-    PyObject *answer = PyObject_CallNoArgs(self->st->aio_is_debug_mode);
+    PyObject *answer = PyObject_CallMethodNoArgs(
+        self->st->mod_coroutines, self->st->str__is_debug_mode);
     int truth = answer == NULL ? -1 : PyObject_IsTrue(answer);
 
     Py_XDECREF(answer);
@@ -265,6 +279,7 @@ loop_tp_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     self->slow_callback_duration = DEFAULT_SLOW_CALLBACK;
     self->clock_resolution = 1e-9;
     al_watch_setup_loop(self);
+    al_native_setup_loop(self);
     if (al_loop_open(self) < 0 || ask_debug_mode(self) < 0 ||
         look_for_overrides(self) < 0) {
         Py_DECREF(self);
@@ -291,17 +306,25 @@ static int
 loop_tp_setattro(PyObject *op, PyObject *name, PyObject *value)
 {
     LoopObject *self = (LoopObject *)op;
-    int rc = PyObject_GenericSetAttr(op, name, value);
+    struct al_state *st = self->st;
 
-    if (rc == 0 && PyUnicode_Check(name) &&
-        PyUnicode_Compare(name, self->st->str_time) == 0) {
-        if (value != NULL) {
-            self->time_is_overridden = true;
-            return 0;
-        }
-        return look_for_overrides(self);
+    if (PyObject_GenericSetAttr(op, name, value) < 0) {
+        return -1;
     }
-    return rc;
+    if (!PyUnicode_Check(name)) {
+        return 0;
+    }
+    bool is_time = PyUnicode_Compare(name, st->str_time) == 0;
+    bool is_cut_short = PyUnicode_Compare(name, st->str_call_soon) == 0 ||
+                        PyUnicode_Compare(name, st->str_get_debug) == 0;
+    if (is_time || is_cut_short) {
+        if (value == NULL) {
+            return look_for_overrides(self);
+        }
+        self->time_is_overridden |= is_time;
+        self->no_short_cuts |= is_cut_short;
+    }
+    return 0;
 }
 
 /* Visit what the queues hold. A reader that is queued is visited by its
@@ -312,12 +335,17 @@ visit_queues(LoopObject *self, visitproc visit, void *arg)
     al_ring *ready = &self->ready;
 
     for (size_t at = ready->head; at != ready->tail; at++) {
-        HandleObject *handle = al_ring_peek(ready, at);
-        if (!(handle->flags & AL_HANDLE_PERSISTENT)) {
-            int rc = al_handle_visit(handle, visit, arg);
-            if (rc != 0) {
-                return rc;
-            }
+        PyObject *entry = al_ring_peek(ready, at);
+        HandleObject *handle = (HandleObject *)entry;
+        int rc = 0;
+        if (!PyObject_TypeCheck(entry, self->st->handle_type)) {
+            rc = visit(entry, arg); /* a task */
+        }
+        else if (!(handle->flags & AL_HANDLE_PERSISTENT)) {
+            rc = al_handle_visit(handle, visit, arg);
+        }
+        if (rc != 0) {
+            return rc;
         }
     }
     for (size_t i = 0; i < self->timers.len; i++) {
@@ -465,8 +493,11 @@ al_loop_type_setup(PyObject *module, struct al_state *st)
         return -1;
     }
     st->loop_time = PyObject_GetAttr(loop_class, st->str_time);
+    st->loop_call_soon = PyObject_GetAttr(loop_class, st->str_call_soon);
+    st->loop_get_debug = PyObject_GetAttr(loop_class, st->str_get_debug);
     st->loop_class = loop_class;
-    if (st->loop_time == NULL) {
+    if (st->loop_time == NULL || st->loop_call_soon == NULL ||
+        st->loop_get_debug == NULL) {
         return -1;
     }
     if (PyModule_AddType(module, st->loop_core_type) < 0) {

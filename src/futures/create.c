@@ -6,16 +6,23 @@
 
 #include "futures/create.h"
 
+#include "futures/native.h"
+
 #include <string.h>
 
-/* name, context and eager_start. */
-#define KEYWORDS_MAX 3
+/* name and context. */
+#define KEYWORDS_MAX 2
 
 PyObject *
 al_create_py_future(PyObject *op, PyObject *unused)
 {
     (void)unused;
-    struct al_state *st = ((LoopObject *)op)->st;
+    LoopObject *self = (LoopObject *)op;
+    struct al_state *st = self->st;
+
+    if (al_native_is_on(self)) {
+        return al_native_new_future(self);
+    }
     PyObject *stack[] = {NULL, op};
 
     return PyObject_Vectorcall(st->aio_Future, stack + 1,
@@ -70,21 +77,56 @@ with_loop_keyword(struct al_state *st, PyObject *kwnames)
     return names;
 }
 
-/* Does every keyword go to the Task as it is? */
-static bool
-keywords_are_known(struct al_state *st, PyObject *kwnames)
+/* The keywords of create_task that go to the Task as they are. Borrowed. */
+typedef struct {
+    PyObject *name;
+    PyObject *context;
+    bool has_other; /* one that only the Task's constructor can judge */
+} task_keywords;
+
+static task_keywords
+sort_keywords(struct al_state *st, PyObject *const *values, PyObject *kwnames)
 {
-    if (kwnames == NULL) {
-        return true;
-    }
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(kwnames); i++) {
-        PyObject *name = PyTuple_GET_ITEM(kwnames, i);
-        if (name != st->str_name && name != st->str_context &&
-            name != st->str_eager_start) {
-            return false;
+    task_keywords found = {0};
+    Py_ssize_t count = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
+
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyObject *keyword = PyTuple_GET_ITEM(kwnames, i);
+        PyObject *value = values[i] == Py_None ? NULL : values[i];
+        if (keyword == st->str_name &&
+            (value == NULL || PyUnicode_CheckExact(value))) {
+            found.name = value;
+        }
+        else if (keyword == st->str_context &&
+                 (value == NULL || PyContext_CheckExact(value))) {
+            found.context = value;
+        }
+        else {
+            found.has_other = true;
         }
     }
-    return PyTuple_GET_SIZE(kwnames) <= KEYWORDS_MAX;
+    return found;
+}
+
+/* asyncio.Task(coro, loop=self, **keywords); `cls` borrowed. */
+static PyObject *
+construct_task(LoopObject *self, PyObject *cls, PyObject *const *args,
+               PyObject *kwnames)
+{
+    Py_ssize_t count = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
+    PyObject *names = with_loop_keyword(self->st, kwnames);
+    if (names == NULL) {
+        return NULL;
+    }
+    PyObject *stack[2 + 1 + KEYWORDS_MAX] = {NULL, args[0],
+                                             (PyObject *)self};
+    for (Py_ssize_t i = 0; i < count; i++) {
+        stack[3 + i] = args[1 + i];
+    }
+    PyObject *task = PyObject_Vectorcall(
+        cls, stack + 1, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET, names);
+    Py_DECREF(names);
+    return task;
 }
 
 PyObject *
@@ -94,14 +136,15 @@ al_create_py_task(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
     LoopObject *self = (LoopObject *)op;
     struct al_state *st = self->st;
     Py_ssize_t count = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
-    bool has_factory =
-        self->task_factory != NULL && self->task_factory != Py_None;
 
     if (al_loop_check_closed(self) < 0) {
         return NULL;
     }
-    if (has_factory || self->debug || nargs != 1 ||
-        !keywords_are_known(st, kwnames)) {
+    task_keywords keywords = sort_keywords(st, args + nargs, kwnames);
+    bool has_factory =
+        self->task_factory != NULL && self->task_factory != Py_None;
+    if (has_factory || self->debug || nargs != 1 || keywords.has_other ||
+        count > KEYWORDS_MAX) {
         return create_task_slow(self, args, nargs, kwnames);
     }
     /* Looked up each time: tests replace asyncio.tasks.Task. */
@@ -109,16 +152,14 @@ al_create_py_task(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
     if (cls == NULL) {
         return NULL;
     }
-    PyObject *names = with_loop_keyword(st, kwnames);
-    PyObject *task = NULL;
-    if (names != NULL) {
-        PyObject *stack[2 + 1 + KEYWORDS_MAX] = {NULL, args[0], op};
-        for (Py_ssize_t i = 0; i < count; i++) {
-            stack[3 + i] = args[nargs + i];
-        }
-        task = PyObject_Vectorcall(cls, stack + 1,
-                                   1 | PY_VECTORCALL_ARGUMENTS_OFFSET, names);
-        Py_DECREF(names);
+    PyObject *task;
+    if (al_native_is_on(self) && cls == st->aio_Task &&
+        PyCoro_CheckExact(args[0])) {
+        task = al_native_new_task(self, args[0], keywords.name,
+                                  keywords.context);
+    }
+    else {
+        task = construct_task(self, cls, args, kwnames);
     }
     Py_DECREF(cls);
     return task;

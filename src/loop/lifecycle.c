@@ -110,44 +110,9 @@ hooks_restore(LoopObject *self, PyObject *saved)
     return result == NULL ? -1 : 0;
 }
 
-/* 0 with everything set up, or -1 with an exception set and nothing left. */
-static int
-run_setup(LoopObject *self, PyObject **hooks)
-{
-    if (hooks_install(self, hooks) < 0) {
-        return -1;
-    }
-    if (self->watch_ops->signals_enter(self) < 0) {
-        goto no_signals;
-    }
-    if (set_running_loop(self, (PyObject *)self) < 0) {
-        goto not_running;
-    }
-    self->running = true;
-    self->thread_id = PyThread_get_thread_ident();
-    self->tstate = PyThreadState_Get();
-    if (track_coroutine_origins(self, self->debug) < 0) {
-        goto no_tracking;
-    }
-    return 0;
-
-no_tracking:
-    self->running = false;
-    self->thread_id = 0;
-    (void)set_running_loop(self, Py_None);
-not_running:
-    self->watch_ops->signals_leave(self);
-no_signals:;
-    PyObject *error = al_err_take();
-    if (hooks_restore(self, *hooks) < 0) {
-        PyErr_Clear();
-    }
-    Py_CLEAR(*hooks);
-    al_err_give_back_steal(error);
-    return -1;
-}
-
-/* Undo run_setup; steals `hooks`. Keeps the exception that is set, if any. */
+/* Undo what of run_setup was done; each step whatever becomes of the others,
+ * or the thread would seem to run a loop for ever. Steals `hooks`, keeps the
+ * exception that is set, if any. */
 static void
 run_teardown_steal(LoopObject *self, PyObject *hooks)
 {
@@ -160,15 +125,48 @@ run_teardown_steal(LoopObject *self, PyObject *hooks)
     if (!al_loop_is_foreign(self)) {
         self->watch_ops->signals_leave(self);
     }
-    if (set_running_loop(self, Py_None) < 0 ||
-        track_coroutine_origins(self, false) < 0 ||
-        hooks_restore(self, hooks) < 0) {
+    /* Up to 3.13 this allocates: one more try finds memory again. */
+    if (set_running_loop(self, Py_None) < 0) {
+        PyErr_Clear();
+        if (set_running_loop(self, Py_None) < 0) {
+            PyErr_WriteUnraisable((PyObject *)self);
+        }
+    }
+    if (track_coroutine_origins(self, false) < 0) {
+        PyErr_WriteUnraisable((PyObject *)self);
+    }
+    if (hooks_restore(self, hooks) < 0) {
         PyErr_WriteUnraisable((PyObject *)self);
     }
     Py_DECREF(hooks);
     if (error != NULL) {
         al_err_give_back_steal(error);
     }
+}
+
+/* 0 with everything set up, or -1 with an exception set and nothing left. */
+static int
+run_setup(LoopObject *self, PyObject **hooks)
+{
+    if (hooks_install(self, hooks) < 0) {
+        return -1;
+    }
+    if (self->watch_ops->signals_enter(self) < 0 ||
+        set_running_loop(self, (PyObject *)self) < 0) {
+        goto failed;
+    }
+    self->running = true;
+    self->thread_id = PyThread_get_thread_ident();
+    self->tstate = PyThreadState_Get();
+    if (track_coroutine_origins(self, self->debug) < 0) {
+        goto failed;
+    }
+    return 0;
+
+failed:
+    run_teardown_steal(self, *hooks);
+    *hooks = NULL;
+    return -1;
 }
 
 PyObject *

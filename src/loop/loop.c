@@ -96,9 +96,11 @@ al_loop_drop_work(LoopObject *self)
      * user still holds are emptied as well: they are not tracked by the
      * collector, so a cycle through one would never end. */
     while (al_ring_len(&self->ready) != 0) {
-        HandleObject *handle = al_ring_pop(&self->ready);
-        al_handle_drop(handle);
-        Py_DECREF(handle);
+        PyObject *entry = al_ring_pop(&self->ready);
+        if (PyObject_TypeCheck(entry, self->st->handle_type)) {
+            al_handle_drop((HandleObject *)entry);
+        }
+        Py_DECREF(entry);
     }
     while (self->timers.len != 0) {
         TimerHandleObject *timer =

@@ -45,11 +45,25 @@ struct al_watch_ops {
     void (*close)(struct LoopObject *self);
 };
 
+/* What futures/, a layer above, does with tasks in the ready ring and with
+ * the callbacks that asyncio's tasks queue. */
+struct al_task_ops {
+    /* Step a task from the ring. Steals it. 0, or -1: an exception leaves
+     * the loop. */
+    int (*run_steal)(struct LoopObject *self, PyObject *task);
+    /* Is this call of call_soon a task's? 1: taken, the task is queued; 0: it
+     * is not; -1: an exception is set. */
+    int (*take)(struct LoopObject *self, PyObject *callback,
+                PyObject *const *args, size_t nargs);
+    /* Something else than a task is about to run. */
+    void (*leave_task)(struct LoopObject *self);
+};
+
 typedef struct LoopObject {
     PyObject_HEAD
     struct al_state *st; /* borrowed; the type keeps the module alive */
 
-    /* What is to be run. The ring holds a reference to each entry. */
+    /* What is to be run: handles and tasks, a reference to each. */
     al_ring ready;
     al_heap timers; /* nodes of TimerHandleObjects, a reference each */
     al_handle_pool *handles;
@@ -62,6 +76,7 @@ typedef struct LoopObject {
     bool running;
     bool debug;
     bool time_is_overridden; /* `time` is not ours: ask the attribute */
+    bool no_short_cuts;      /* nor call_soon or get_debug: go by them */
     bool poll_soon;          /* something new to watch: poll this turn */
     bool signal_arrived;     /* poll: the wake-up pipe has bytes */
     bool got_event;          /* poll: the first event of this poll was seen */
@@ -98,7 +113,9 @@ typedef struct LoopObject {
     size_t watches_len;
     struct al_watch *fresh_watches; /* to be looked at before a poll */
 
-    const struct al_watch_ops *watch_ops; /* the layer above; borrowed */
+    const struct al_watch_ops *watch_ops; /* the layers above */
+    const struct al_task_ops *task_ops;
+    PyObject *current_task; /* borrowed; see futures/registry.h */
     unsigned wakers; /* threads that are sending a wake-up without the GIL */
 
     al_counters counters;

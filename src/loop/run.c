@@ -73,10 +73,8 @@ empty_context_borrow(LoopObject *self)
     return self->empty_context;
 }
 
-/* Make `context` (NULL: the empty one) current, unless it is already.
- * 0, or -1 with an exception set and no context entered. */
-static inline int
-enter_context(LoopObject *self, PyObject *context)
+int
+al_run_enter_context(LoopObject *self, PyObject *context)
 {
     if (context == NULL) {
         context = empty_context_borrow(self);
@@ -97,16 +95,13 @@ enter_context(LoopObject *self, PyObject *context)
 
 /* --- callbacks -------------------------------------------------------- */
 
-static inline void
-count_task_switch(LoopObject *self, PyObject *callback)
+/* Is this what a task of asyncio's own making queues? */
+static inline bool
+is_task_callback(const struct al_state *st, PyObject *callback)
 {
-    struct al_state *st = self->st;
-
-    if (Py_TYPE(callback) == st->task_step_type ||
-        (Py_IS_TYPE(callback, &PyCFunction_Type) &&
-         PyCFunction_GET_FUNCTION(callback) == st->task_wakeup)) {
-        self->counters.task_switches++;
-    }
+    return Py_TYPE(callback) == st->task_step_type ||
+           (Py_IS_TYPE(callback, &PyCFunction_Type) &&
+            PyCFunction_GET_FUNCTION(callback) == st->task_wakeup);
 }
 
 /* Call through a context object of the user's own, as asyncio does. */
@@ -144,7 +139,7 @@ call_in_context(LoopObject *self, HandleObject *handle)
     if (handle->flags & AL_HANDLE_ODD_CONTEXT) {
         return call_in_odd_context(self, handle);
     }
-    if (enter_context(self, handle->context) < 0) {
+    if (al_run_enter_context(self, handle->context) < 0) {
         return NULL;
     }
     return al_handle_call(handle);
@@ -200,11 +195,13 @@ handle_run_steal(LoopObject *self, HandleObject *handle)
 
     handle->flags &= (uint16_t)~AL_HANDLE_QUEUED;
     if (handle->flags & AL_HANDLE_CANCELLED) {
+        self->counters.callbacks_run--; /* run_batch counted all */
         Py_DECREF(handle);
         return 0;
     }
     handle->flags |= AL_HANDLE_RUNNING;
-    count_task_switch(self, handle->callback);
+    bool is_task = is_task_callback(self->st, handle->callback);
+    self->counters.task_switches += is_task;
     if (self->debug) {
         rc = handle_call_debug(self, handle);
     }
@@ -218,6 +215,11 @@ handle_run_steal(LoopObject *self, HandleObject *handle)
         }
     }
     handle->flags &= (uint16_t)~AL_HANDLE_RUNNING;
+    if (is_task && rc == 0) {
+        /* This may be the task's last reference, and what its finalizer
+         * reports is handled in the context that would still be entered. */
+        al_run_leave_context(self);
+    }
     bool over = !(handle->flags & AL_HANDLE_PERSISTENT) ||
                 (handle->flags & AL_HANDLE_CANCELLED);
     if (over && Py_REFCNT(handle) > 1) {
@@ -259,8 +261,21 @@ probe_take(LoopObject *self)
 static int
 run_entries(LoopObject *self, size_t count)
 {
+    PyTypeObject *task_type = (PyTypeObject *)self->st->aio_Task;
+
     while (count-- != 0) {
-        if (handle_run_steal(self, al_ring_pop(&self->ready)) < 0) {
+        PyObject *entry = al_ring_pop(&self->ready);
+        int rc;
+        if (Py_IS_TYPE(entry, task_type)) {
+            rc = self->task_ops->run_steal(self, entry);
+        }
+        else {
+            if (self->current_task != NULL) {
+                self->task_ops->leave_task(self);
+            }
+            rc = handle_run_steal(self, (HandleObject *)entry);
+        }
+        if (rc < 0) {
             return -1;
         }
     }
@@ -327,6 +342,7 @@ poll_finish(LoopObject *self)
     learn_rate(self, self->last_poll_ticks);
     if (self->signal_arrived) {
         al_run_leave_context(self);
+        self->task_ops->leave_task(self);
         self->signal_arrived = false;
         return self->watch_ops->on_signal(self);
     }
@@ -423,6 +439,7 @@ wait_for_events(LoopObject *self)
         return 0;
     }
     al_run_leave_context(self);
+    self->task_ops->leave_task(self);
     int64_t now = 0;
     if (self->timers.len != 0) {
         if (al_timers_now(self, &now) < 0) {
@@ -520,6 +537,7 @@ al_loop_run(LoopObject *self)
     }
     PyObject *error = rc < 0 ? al_err_take() : NULL;
     al_run_leave_context(self);
+    self->task_ops->leave_task(self);
     self->counters.running_ns += al_clock_ns() - self->counters.entered_at;
     self->counters.entered_at = 0;
     if (error != NULL) {

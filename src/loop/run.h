@@ -8,4 +8,8 @@
  * callback. No exception may be set. */
 void al_run_leave_context(LoopObject *self);
 
+/* Make `context` (NULL: the empty one) current, unless it is already.
+ * 0, or -1 with an exception set and no context entered. */
+int al_run_enter_context(LoopObject *self, PyObject *context);
+
 #endif

@@ -203,6 +203,25 @@ schedule(LoopObject *self, const call_args *call)
     return (PyObject *)handle;
 }
 
+/* Steps and wake-ups of tasks need no handle. 1 when the task is queued. */
+static inline int
+take_task(LoopObject *self, const call_args *call)
+{
+    struct al_state *st = self->st;
+    PyTypeObject *type = Py_TYPE(call->callback);
+
+    if (!st->native_tasks || self->no_short_cuts || self->debug) {
+        return 0;
+    }
+    if (type == st->wake_type || type == st->task_step_type ||
+        (type == &PyCFunction_Type &&
+         PyCFunction_GET_FUNCTION(call->callback) == st->task_wakeup)) {
+        return self->task_ops->take(self, call->callback, call->args,
+                                    call->nargs);
+    }
+    return 0;
+}
+
 PyObject *
 al_sched_py_call_soon(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
                       PyObject *kwnames)
@@ -216,6 +235,11 @@ al_sched_py_call_soon(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
     }
     if (check_call(self, "call_soon", call.callback, true) < 0) {
         return NULL;
+    }
+    int taken = take_task(self, &call);
+    if (taken != 0) {
+        /* The callers are asyncio's tasks, which drop the handle. */
+        return taken < 0 ? NULL : Py_NewRef(Py_None);
     }
     return schedule(self, &call);
 }

@@ -36,8 +36,8 @@ slot_at(struct al_state *st, size_t offset)
     return (PyObject **)((char *)st + offset);
 }
 
-static PyObject *
-import_attribute(const char *module, const char *attribute)
+PyObject *
+al_import_attribute(const char *module, const char *attribute)
 {
     PyObject *owner = PyImport_ImportModule(module);
     if (owner == NULL) {
@@ -54,37 +54,6 @@ one_string_tuple(PyObject *name)
     return PyTuple_Pack(1, name);
 }
 
-/* The C function behind the bound method that a waiting stock Task leaves
- * among its future's callbacks. asyncio gives it no name of its own, so look
- * at one: a future that a task waits for, on a loop that only records. When
- * it cannot be found, wake-ups go uncounted in metrics and nothing else. */
-static int
-find_task_callbacks(struct al_state *st)
-{
-    PyObject *probe = import_attribute("asyncloop._probe", "task_callbacks");
-    if (probe == NULL) {
-        return -1;
-    }
-    PyObject *pair = PyObject_CallNoArgs(probe);
-    Py_DECREF(probe);
-    if (pair == NULL) {
-        return -1;
-    }
-    PyObject *step, *wakeup;
-    int rc = -1;
-    if (PyArg_ParseTuple(pair, "OO", &step, &wakeup)) {
-        rc = 0;
-        if (step != Py_None) {
-            st->task_step_type = (PyTypeObject *)Py_NewRef(Py_TYPE(step));
-        }
-        if (PyCFunction_CheckExact(wakeup)) {
-            st->task_wakeup = PyCFunction_GET_FUNCTION(wakeup);
-        }
-    }
-    Py_DECREF(pair);
-    return rc;
-}
-
 int
 al_asyncio_setup(PyObject *module, struct al_state *st)
 {
@@ -97,8 +66,8 @@ al_asyncio_setup(PyObject *module, struct al_state *st)
         *slot_at(st, interned[i].offset) = text;
     }
     for (size_t i = 0; i < Py_ARRAY_LENGTH(stdlib_names); i++) {
-        PyObject *found = import_attribute(stdlib_names[i].module,
-                                           stdlib_names[i].attribute);
+        PyObject *found = al_import_attribute(stdlib_names[i].module,
+                                              stdlib_names[i].attribute);
         if (found == NULL) {
             return -1;
         }
@@ -106,10 +75,13 @@ al_asyncio_setup(PyObject *module, struct al_state *st)
     }
     st->kw_loop = one_string_tuple(st->str_loop);
     st->kw_wait = one_string_tuple(st->str_wait);
-    if (st->kw_loop == NULL || st->kw_wait == NULL) {
+    st->kw_msg = one_string_tuple(st->str_msg);
+    st->kw_context = one_string_tuple(st->str_context);
+    if (st->kw_loop == NULL || st->kw_wait == NULL || st->kw_msg == NULL ||
+        st->kw_context == NULL) {
         return -1;
     }
-    return find_task_callbacks(st);
+    return 0;
 }
 
 int
@@ -125,6 +97,17 @@ al_state_visit(struct al_state *st, al_state_visitor visit, void *arg)
         &st->policy_class,
         &st->kw_loop,
         &st->kw_wait,
+        &st->kw_msg,
+        &st->kw_context,
+        &st->loop_call_soon,
+        &st->loop_get_debug,
+        (PyObject **)&st->wake_type,
+        &st->future_cancel,
+        &st->future_set_exception,
+        &st->awaited_by_add,
+        &st->awaited_by_discard,
+        &st->current_tasks,
+        &st->all_tasks,
     };
     for (size_t i = 0; i < Py_ARRAY_LENGTH(fixed); i++) {
         int rc = visit(fixed[i], arg);

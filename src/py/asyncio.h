@@ -8,4 +8,7 @@
  * 0, or -1 with an exception set. */
 int al_asyncio_setup(PyObject *module, struct al_state *st);
 
+/* `from module import attribute`: new reference, or NULL. */
+PyObject *al_import_attribute(const char *module, const char *attribute);
+
 #endif

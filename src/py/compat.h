@@ -104,6 +104,51 @@ al_lookup_attr(PyObject *obj, PyObject *name, PyObject **result)
 #endif
 }
 
+/* Which layout of Future and Task this version has (futures/layout.h), and
+ * where the thread state has asyncio's part: known for LP64 builds with a
+ * GIL only. The thread state may move within a minor version; what is here is
+ * 3.14.10's and 3.15.2's, and like the rest is checked at import. */
+#if !defined(Py_GIL_DISABLED) && defined(__LP64__)
+#define AL_HAVE_TASK_LAYOUT_311 (PY_VERSION_HEX < 0x030d0000)
+#define AL_HAVE_TASK_LAYOUT_313 (PY_VERSION_HEX >> 16 == 0x030d)
+#define AL_HAVE_TASK_LAYOUT_314 \
+    (PY_VERSION_HEX >> 16 == 0x030e || PY_VERSION_HEX >> 16 == 0x030f)
+#endif
+#if PY_VERSION_HEX >= 0x030f0000
+#define AL_THREAD_TASKS_OFFSET 1024
+#define AL_THREAD_HAS_GAP 1
+#else
+#define AL_THREAD_TASKS_OFFSET 864
+#define AL_THREAD_HAS_GAP 0
+#endif
+
+/* Until 3.11 a task's name is text from the start; later a number becomes
+ * text when somebody asks. */
+#define AL_TASK_NAME_IS_LAZY (PY_VERSION_HEX >= 0x030c0000)
+
+/* The WeakSet behind asyncio.all_tasks, up to 3.13. */
+#if PY_VERSION_HEX >= 0x030c0000
+#define AL_ALL_TASKS "_scheduled_tasks"
+#else
+#define AL_ALL_TASKS "_all_tasks"
+#endif
+
+/* Is the referent of this weak reference gone? */
+static inline bool
+al_weakref_is_dead(PyObject *ref)
+{
+#if PY_VERSION_HEX >= 0x030d0000
+    PyObject *referent;
+    if (PyWeakref_GetRef(ref, &referent) <= 0) {
+        return true;
+    }
+    Py_DECREF(referent);
+    return false;
+#else
+    return PyWeakref_GetObject(ref) == Py_None;
+#endif
+}
+
 /* setup.py gives the version; a bare compile (the header lint) has none. */
 #ifndef AL_VERSION
 #define AL_VERSION "0+unknown"

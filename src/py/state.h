@@ -29,9 +29,12 @@
     AL_NAME(aio_logger, "asyncio.log", "logger") \
     AL_NAME(aio_ensure_future, "asyncio.tasks", "ensure_future") \
     AL_NAME(aio_isfuture, "asyncio.futures", "isfuture") \
-    AL_NAME(aio_is_debug_mode, "asyncio.coroutines", "_is_debug_mode") \
     AL_NAME(aio_set_running_loop, "asyncio.events", "_set_running_loop") \
     AL_NAME(aio_get_running_loop, "asyncio.events", "_get_running_loop") \
+    AL_NAME(aio_get_future_loop, "asyncio.futures", "_get_loop") \
+    AL_NAME(CancelledError, "asyncio.exceptions", "CancelledError") \
+    AL_NAME(InvalidStateError, "asyncio.exceptions", "InvalidStateError") \
+    AL_NAME(mod_coroutines, "asyncio", "coroutines") \
     AL_NAME(mod_tasks, "asyncio", "tasks") \
     AL_NAME(get_asyncgen_hooks, "sys", "get_asyncgen_hooks") \
     AL_NAME(set_asyncgen_hooks, "sys", "set_asyncgen_hooks") \
@@ -45,6 +48,14 @@
 
 /* Interned strings: AL_STR(name), the field is str_<name>. */
 #define AL_STRINGS(AL_STR) \
+    AL_STR(set_exception) \
+    AL_STR(throw) \
+    AL_STR(msg) \
+    AL_STR(cancel) \
+    AL_STR(call_soon) \
+    AL_STR(_make_cancelled_error) \
+    AL_STR(_is_debug_mode) \
+    AL_STR(_asyncio_future_blocking) \
     AL_STR(_asyncgen_finalizer_hook) \
     AL_STR(_asyncgen_firstiter_hook) \
     AL_STR(_check_callback) \
@@ -69,7 +80,6 @@
     AL_STR(cancelled) \
     AL_STR(close) \
     AL_STR(context) \
-    AL_STR(eager_start) \
     AL_STR(create_task) \
     AL_STR(delay) \
     AL_STR(done) \
@@ -77,6 +87,7 @@
     AL_STR(fileno) \
     AL_STR(finalizer) \
     AL_STR(firstiter) \
+    AL_STR(get_debug) \
     AL_STR(handle) \
     AL_STR(ident) \
     AL_STR(is_closing) \
@@ -103,8 +114,27 @@ struct al_state {
     PyObject *policy_class; /* made at the first look-up, or NULL */
     PyObject *kw_loop;      /* ("loop",) */
     PyObject *kw_wait;      /* ("wait",) */
+    PyObject *kw_msg;       /* ("msg",) */
+    PyObject *kw_context;   /* ("context",) */
+    PyObject *loop_call_soon; /* Loop.call_soon and get_debug, likewise */
+    PyObject *loop_get_debug;
+
+    /* Tasks; futures/ fills this in. */
+    PyTypeObject *wake_type;
     PyTypeObject *task_step_type; /* of the callback of a stock task's step */
     PyCFunction task_wakeup;      /* a stock task's wake-up from a future */
+    bool native_tasks;            /* the layout was checked and is right */
+    PyObject *future_cancel;      /* Future.cancel, Future.set_exception */
+    PyObject *future_set_exception;
+    PyObject *awaited_by_add; /* asyncio.future_add_to_awaited_by, 3.14 */
+    PyObject *awaited_by_discard;
+    PyObject *current_tasks; /* up to 3.13: dict, loop -> task */
+    PyObject *all_tasks;     /* up to 3.13: set of weak references */
+    Py_ssize_t sweep_at;     /* size at which `all_tasks` is swept */
+    void *free_wakes;        /* free list of WakeObjects */
+    unsigned free_wakes_len;
+    uint64_t native_steps;
+    uint64_t tasks_named;
 #define AL_NAME(field, module, attribute) PyObject *field;
     AL_STDLIB_NAMES(AL_NAME)
 #undef AL_NAME

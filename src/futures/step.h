@@ -1,0 +1,14 @@
+/* step.h - one step of a task. */
+#ifndef AL_FUTURES_STEP_H
+#define AL_FUTURES_STEP_H
+
+#include "futures/layout.h"
+#include "loop/loop.h"
+
+/* Resume the coroutine of a pending task, whose context is current, and do
+ * what follows. The caller holds a reference.
+ * 0, or -1 with an exception set (KeyboardInterrupt, SystemExit, or a failure
+ * of the machinery itself). */
+int al_step(LoopObject *self, al_task *task);
+
+#endif
