@@ -183,8 +183,10 @@ static PyGetSetDef loop_getset[] = {
     {NULL},
 };
 
-#define FIELD(name, type, field) \
-    {name, type, offsetof(LoopObject, field), 0, NULL}
+#define FIELD(name, type, field)                                              \
+    {                                                                         \
+        name, type, offsetof(LoopObject, field), 0, NULL                      \
+    }
 
 static PyMemberDef loop_members[] = {
     FIELD("slow_callback_duration", T_DOUBLE, slow_callback_duration),
@@ -249,8 +251,8 @@ look_for_overrides(LoopObject *self)
 static int
 ask_debug_mode(LoopObject *self)
 {
-    PyObject *answer = PyObject_CallMethodNoArgs(
-        self->st->mod_coroutines, self->st->str__is_debug_mode);
+    PyObject *answer = PyObject_CallMethodNoArgs(self->st->mod_coroutines,
+                                                 self->st->str__is_debug_mode);
     int truth = answer == NULL ? -1 : PyObject_IsTrue(answer);
 
     Py_XDECREF(answer);
@@ -473,11 +475,11 @@ static PyType_Spec loop_spec = {
 static PyObject *
 join_with_asyncio(struct al_state *st)
 {
-    return PyObject_CallFunction(
-        (PyObject *)&PyType_Type, "s(OOO){s:s,s:s}", "Loop",
-        st->loop_core_type, st->cold_methods, st->aio_AbstractEventLoop,
-        "__module__", "asyncloop", "__doc__",
-        "asyncio's event loop, in C over libuv.");
+    return PyObject_CallFunction((PyObject *)&PyType_Type, "s(OOO){s:s,s:s}",
+                                 "Loop", st->loop_core_type, st->cold_methods,
+                                 st->aio_AbstractEventLoop, "__module__",
+                                 "asyncloop", "__doc__",
+                                 "asyncio's event loop, in C over libuv.");
 }
 
 int

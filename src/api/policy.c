@@ -24,8 +24,8 @@ make_policy_class(struct al_state *st)
         return NULL;
     }
     PyObject *policy = PyObject_CallFunction(
-        (PyObject *)&PyType_Type, "s(O){s:s,s:s,s:O}", "EventLoopPolicy",
-        base, "__module__", "asyncloop", "__doc__",
+        (PyObject *)&PyType_Type, "s(O){s:s,s:s,s:O}", "EventLoopPolicy", base,
+        "__module__", "asyncloop", "__doc__",
         "An event loop policy whose loops are asyncloop's.", "_loop_factory",
         st->loop_class);
     Py_DECREF(base);

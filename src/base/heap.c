@@ -159,8 +159,7 @@ al_heap_shrink(al_heap *heap)
         return;
     }
     size_t wanted = heap->len * 2 < HEAP_START ? HEAP_START : heap->len * 2;
-    al_heap_entry *entries =
-        realloc(heap->entries, wanted * sizeof(*entries));
+    al_heap_entry *entries = realloc(heap->entries, wanted * sizeof(*entries));
     if (entries != NULL) {
         heap->entries = entries;
         heap->capacity = wanted;

@@ -56,8 +56,8 @@ void al_slab_trim(al_slab_pool *pool);
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
-#define AL_SLAB_HIDE(cell, size) \
-    ASAN_POISON_MEMORY_REGION((char *)(cell) + sizeof(al_slab_cell), \
+#define AL_SLAB_HIDE(cell, size)                                              \
+    ASAN_POISON_MEMORY_REGION((char *)(cell) + sizeof(al_slab_cell),          \
                               (size) - sizeof(al_slab_cell))
 #define AL_SLAB_SHOW(cell, size) ASAN_UNPOISON_MEMORY_REGION(cell, size)
 #else

@@ -14,8 +14,8 @@
 
 #define AL_UV_TEXT_(x) #x
 #define AL_UV_TEXT(x) AL_UV_TEXT_(x)
-#define AL_UV_HEADER_VERSION \
-    AL_UV_TEXT(UV_VERSION_MAJOR) "." AL_UV_TEXT(UV_VERSION_MINOR) "." \
-    AL_UV_TEXT(UV_VERSION_PATCH)
+#define AL_UV_HEADER_VERSION                                                  \
+    AL_UV_TEXT(UV_VERSION_MAJOR)                                              \
+    "." AL_UV_TEXT(UV_VERSION_MINOR) "." AL_UV_TEXT(UV_VERSION_PATCH)
 
 #endif

@@ -118,8 +118,7 @@ construct_task(LoopObject *self, PyObject *cls, PyObject *const *args,
     if (names == NULL) {
         return NULL;
     }
-    PyObject *stack[2 + 1 + KEYWORDS_MAX] = {NULL, args[0],
-                                             (PyObject *)self};
+    PyObject *stack[2 + 1 + KEYWORDS_MAX] = {NULL, args[0], (PyObject *)self};
     for (Py_ssize_t i = 0; i < count; i++) {
         stack[3 + i] = args[1 + i];
     }
@@ -155,8 +154,8 @@ al_create_py_task(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
     PyObject *task;
     if (al_native_is_on(self) && cls == st->aio_Task &&
         PyCoro_CheckExact(args[0])) {
-        task = al_native_new_task(self, args[0], keywords.name,
-                                  keywords.context);
+        task =
+            al_native_new_task(self, args[0], keywords.name, keywords.context);
     }
     else {
         task = construct_task(self, cls, args, kwnames);

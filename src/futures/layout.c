@@ -39,7 +39,7 @@ put(PyObject *dict, const char *name, const void *value)
     return rc;
 }
 
-#define PUT(name, value) \
+#define PUT(name, value)                                                      \
     (put(fields, name, (const void *)(uintptr_t)(value)) < 0)
 
 static int
@@ -48,8 +48,7 @@ peek_future(PyObject *fields, const al_future *future)
     if (PUT("loop", future->loop) || PUT("callback0", future->callback0) ||
         PUT("context0", future->context0) ||
         PUT("callbacks", future->callbacks) ||
-        PUT("exception", future->exception) ||
-        PUT("result", future->result) ||
+        PUT("exception", future->exception) || PUT("result", future->result) ||
         PUT("cancel_msg", future->cancel_msg) ||
         PUT("cancelled_exc", future->cancelled_exc) ||
         PUT("state", future->state) ||
@@ -75,10 +74,8 @@ peek_task(PyObject *fields, const al_task *task)
 #if AL_TASK_LAYOUT == 311
     return PUT("log_destroy", task->log_destroy_pending) ? -1 : 0;
 #else
-    return PUT("log_destroy",
-               (task->base.bits & AL_BIT_LOG_DESTROY) != 0)
-               ? -1
-               : 0;
+    return PUT("log_destroy", (task->base.bits & AL_BIT_LOG_DESTROY) != 0) ? -1
+                                                                           : 0;
 #endif
 }
 
@@ -107,10 +104,9 @@ al_layout_py_peek_future(PyObject *module, PyObject *op)
 {
     struct al_state *st = al_state_of_module(module);
     bool is_task = Py_IS_TYPE(op, (PyTypeObject *)st->aio_Task);
-    bool fits =
-        is_task ? Py_TYPE(op)->tp_basicsize == sizeof(al_task)
-                : Py_IS_TYPE(op, (PyTypeObject *)st->aio_Future) &&
-                      Py_TYPE(op)->tp_basicsize == sizeof(al_future);
+    bool fits = is_task ? Py_TYPE(op)->tp_basicsize == sizeof(al_task)
+                        : Py_IS_TYPE(op, (PyTypeObject *)st->aio_Future) &&
+                              Py_TYPE(op)->tp_basicsize == sizeof(al_future);
     PyObject *fields = PyDict_New();
 
     if (fields == NULL || !fits) {
@@ -138,8 +134,7 @@ al_layout_py_peek_step(PyObject *module, PyObject *op)
     (void)module;
     PyObject *fields = PyDict_New();
 
-    if (fields == NULL ||
-        Py_TYPE(op)->tp_basicsize != sizeof(al_stock_step)) {
+    if (fields == NULL || Py_TYPE(op)->tp_basicsize != sizeof(al_stock_step)) {
         return fields;
     }
     al_stock_step *step = (al_stock_step *)op;
@@ -177,12 +172,11 @@ al_layout_py_peek_thread(PyObject *module, PyObject *unused)
     PyObject *fields = PyDict_New();
 #if AL_TASK_LAYOUT == 314
     al_thread_tasks *thread = al_thread_tasks_of(PyThreadState_Get());
-    if (fields != NULL &&
-        (PUT("running_loop", thread->running_loop) ||
-         PUT("running_task", thread->running_task) ||
-         PUT("tasks", &thread->tasks) ||
-         PUT("tasks_next", thread->tasks.next) ||
-         PUT("tasks_prev", thread->tasks.prev))) {
+    if (fields != NULL && (PUT("running_loop", thread->running_loop) ||
+                           PUT("running_task", thread->running_task) ||
+                           PUT("tasks", &thread->tasks) ||
+                           PUT("tasks_next", thread->tasks.next) ||
+                           PUT("tasks_prev", thread->tasks.prev))) {
         Py_CLEAR(fields);
     }
 #endif

@@ -33,8 +33,7 @@
 enum { AL_PENDING = 0, AL_CANCELLED = 1, AL_FINISHED = 2 };
 
 typedef struct {
-    PyObject_HEAD
-    PyObject *loop;
+    PyObject_HEAD PyObject *loop;
     PyObject *callback0;
     PyObject *context0;
     PyObject *callbacks;
@@ -93,13 +92,16 @@ typedef struct {
 
 /* The object that a stock task gives to call_soon for a step. */
 typedef struct {
-    PyObject_HEAD
-    PyObject *task;
+    PyObject_HEAD PyObject *task;
     PyObject *arg; /* an exception to throw, or NULL */
 } al_stock_step;
 
-enum { AL_BIT_LOG_TB = 1, AL_BIT_BLOCKING = 2, AL_BIT_MUST_CANCEL = 4,
-       AL_BIT_LOG_DESTROY = 8 };
+enum {
+    AL_BIT_LOG_TB = 1,
+    AL_BIT_BLOCKING = 2,
+    AL_BIT_MUST_CANCEL = 4,
+    AL_BIT_LOG_DESTROY = 8
+};
 
 #if AL_TASK_LAYOUT == 311
 
@@ -207,9 +209,11 @@ PyObject *al_layout_py_peek_future(PyObject *module, PyObject *future);
 PyObject *al_layout_py_peek_step(PyObject *module, PyObject *step);
 PyObject *al_layout_py_peek_thread(PyObject *module, PyObject *unused);
 
-#define AL_LAYOUT_FUNCTIONS \
-    {"_peek_future", al_layout_py_peek_future, METH_O, NULL}, \
-    {"_peek_step", al_layout_py_peek_step, METH_O, NULL}, \
-    {"_peek_thread", al_layout_py_peek_thread, METH_NOARGS, NULL}
+#define AL_LAYOUT_FUNCTIONS                                                   \
+    {"_peek_future", al_layout_py_peek_future, METH_O, NULL},                 \
+        {"_peek_step", al_layout_py_peek_step, METH_O, NULL},                 \
+    {                                                                         \
+        "_peek_thread", al_layout_py_peek_thread, METH_NOARGS, NULL           \
+    }
 
 #endif

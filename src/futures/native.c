@@ -155,8 +155,8 @@ al_native_run_steal(LoopObject *self, PyObject *op)
     self->counters.task_switches++;
     self->st->native_steps++;
     if (task->base.state != AL_PENDING) {
-        PyErr_Format(self->st->InvalidStateError,
-                     "__step(): already done: %R", op);
+        PyErr_Format(self->st->InvalidStateError, "__step(): already done: %R",
+                     op);
         rc = -1;
     }
     else {
@@ -220,8 +220,7 @@ find_registries(struct al_state *st)
 static int
 find_registries(struct al_state *st)
 {
-    st->current_tasks =
-        al_import_attribute("asyncio.tasks", "_current_tasks");
+    st->current_tasks = al_import_attribute("asyncio.tasks", "_current_tasks");
     PyObject *all = al_import_attribute("asyncio.tasks", AL_ALL_TASKS);
     if (all != NULL) {
         st->all_tasks = PyObject_GetAttrString(all, "data");

@@ -29,8 +29,7 @@
 static inline bool
 al_native_is_on(const LoopObject *self)
 {
-    return self->st->native_tasks && !self->debug &&
-           !self->no_short_cuts;
+    return self->st->native_tasks && !self->debug && !self->no_short_cuts;
 }
 
 /* Make a pending future of this loop. New reference or NULL. */
@@ -43,8 +42,8 @@ PyObject *al_native_new_task(LoopObject *self, PyObject *coro, PyObject *name,
 
 /* The members of al_task_ops. */
 int al_native_run_steal(LoopObject *self, PyObject *task);
-int al_native_take(LoopObject *self, PyObject *callback,
-                   PyObject *const *args, size_t nargs);
+int al_native_take(LoopObject *self, PyObject *callback, PyObject *const *args,
+                   size_t nargs);
 void al_native_leave_task(LoopObject *self);
 
 /* Give a new loop its task_ops. */

@@ -54,8 +54,8 @@ awaited_by_add(struct al_state *st, PyObject *future, PyObject *task)
         ((al_future *)future)->awaited_by = Py_NewRef(task);
         return 0;
     }
-    return call_for_effect(PyObject_CallFunctionObjArgs(
-        st->awaited_by_add, future, task, NULL));
+    return call_for_effect(
+        PyObject_CallFunctionObjArgs(st->awaited_by_add, future, task, NULL));
 }
 
 static int
@@ -73,8 +73,8 @@ awaited_by_discard(struct al_state *st, PyObject *future, PyObject *task)
             return 0;
         }
     }
-    return call_for_effect(PyObject_CallFunctionObjArgs(
-        st->awaited_by_discard, future, task, NULL));
+    return call_for_effect(PyObject_CallFunctionObjArgs(st->awaited_by_discard,
+                                                        future, task, NULL));
 }
 
 #else
@@ -165,16 +165,15 @@ resume_with(struct al_state *st, al_task *task, PyObject **error)
     }
     if (al_task_must_cancel(task)) {
         int is_cancelled =
-            *error == NULL
-                ? 0
-                : PyObject_IsInstance(*error, st->CancelledError);
+            *error == NULL ? 0
+                           : PyObject_IsInstance(*error, st->CancelledError);
         if (is_cancelled < 0) {
             return -1;
         }
         if (!is_cancelled) {
-            Py_XSETREF(*error, PyObject_CallMethodNoArgs(
-                                   (PyObject *)task,
-                                   st->str__make_cancelled_error));
+            Py_XSETREF(*error,
+                       PyObject_CallMethodNoArgs(
+                           (PyObject *)task, st->str__make_cancelled_error));
             if (*error == NULL) {
                 return -1;
             }
@@ -189,10 +188,9 @@ static PyObject *
 stop_iteration_value(void)
 {
     PyObject *stop = al_err_take();
-    PyObject *value =
-        PyObject_IsInstance(stop, PyExc_StopIteration) == 1
-            ? Py_NewRef(((PyStopIterationObject *)stop)->value)
-            : NULL;
+    PyObject *value = PyObject_IsInstance(stop, PyExc_StopIteration) == 1
+                          ? Py_NewRef(((PyStopIterationObject *)stop)->value)
+                          : NULL;
     if (value == NULL) {
         al_err_give_back_steal(stop);
     }
@@ -249,8 +247,8 @@ queue_callback_steal(LoopObject *self, PyObject *callback, PyObject *future,
     if (al_native_is_on(self)) {
         HandleObject *handle =
             al_sched_new_handle(self, callback, &future, 1, context);
-        rc = handle == NULL ? -1
-                            : al_loop_push_steal(self, (PyObject *)handle);
+        rc =
+            handle == NULL ? -1 : al_loop_push_steal(self, (PyObject *)handle);
     }
     else {
         PyObject *stack[] = {(PyObject *)self, callback, future, context};
@@ -370,8 +368,8 @@ pass_cancel_on(struct al_state *st, al_task *task)
     PyObject *stack[] = {waiter, task->base.cancel_msg == NULL
                                      ? Py_None
                                      : task->base.cancel_msg};
-    PyObject *answer = PyObject_VectorcallMethod(st->str_cancel, stack, 1,
-                                                 st->kw_msg);
+    PyObject *answer =
+        PyObject_VectorcallMethod(st->str_cancel, stack, 1, st->kw_msg);
     int truth = answer == NULL ? -1 : PyObject_IsTrue(answer);
 
     Py_XDECREF(answer);
@@ -461,12 +459,11 @@ wait_for_foreign(LoopObject *self, al_task *task, PyObject *future,
     if (!truth) {
         return refuse(
             self, task,
-            "yield was used instead of yield from in task %R with %R",
-            future);
+            "yield was used instead of yield from in task %R with %R", future);
     }
     if (awaited_by_add(st, future, (PyObject *)task) < 0 ||
-        PyObject_SetAttr(future, st->str__asyncio_future_blocking,
-                         Py_False) < 0) {
+        PyObject_SetAttr(future, st->str__asyncio_future_blocking, Py_False) <
+            0) {
         return -1;
     }
     PyObject *wake = al_wake_new(st, (PyObject *)task);

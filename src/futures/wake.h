@@ -15,8 +15,7 @@
 #include "loop/loop.h"
 
 typedef struct {
-    PyObject_HEAD
-    PyObject *task; /* strong */
+    PyObject_HEAD PyObject *task; /* strong */
 } WakeObject;
 
 /* New reference, or NULL with MemoryError set. */

@@ -12,9 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SMALL_CELL \
+#define SMALL_CELL                                                            \
     (sizeof(HandleObject) + AL_HANDLE_SMALL_ARGS * sizeof(PyObject *))
-#define LARGE_CELL \
+#define LARGE_CELL                                                            \
     (sizeof(HandleObject) + AL_HANDLE_LARGE_ARGS * sizeof(PyObject *))
 
 _Static_assert(SMALL_CELL == 64, "one cache line");
@@ -42,8 +42,7 @@ al_handle_pool_new(struct al_state *st, PyObject *loop)
 static void
 pool_free_if_unused(al_handle_pool *pool)
 {
-    if (pool->loop == NULL && pool->small.live == 0 &&
-        pool->large.live == 0) {
+    if (pool->loop == NULL && pool->small.live == 0 && pool->large.live == 0) {
         al_slab_pool_free(&pool->small);
         al_slab_pool_free(&pool->large);
         free(pool);
@@ -98,13 +97,11 @@ handle_fill(HandleObject *self, PyTypeObject *type, size_t room,
 }
 
 HandleObject *
-al_handle_new(al_handle_pool *pool, PyObject *callback,
-              PyObject *const *args, size_t nargs, PyObject *context_steal,
-              PyObject *traceback)
+al_handle_new(al_handle_pool *pool, PyObject *callback, PyObject *const *args,
+              size_t nargs, PyObject *context_steal, PyObject *traceback)
 {
     bool small = nargs <= AL_HANDLE_SMALL_ARGS;
-    HandleObject *self =
-        al_slab_alloc(small ? &pool->small : &pool->large);
+    HandleObject *self = al_slab_alloc(small ? &pool->small : &pool->large);
     if (self == NULL) {
         Py_XDECREF(context_steal);
         PyErr_NoMemory();
@@ -134,8 +131,8 @@ al_timer_handle_new(al_handle_pool *pool, PyObject *callback,
     self->when = when;
     self->node.place = AL_HEAP_NOWHERE;
     if (handle_fill(&self->base, pool->st->timer_handle_type,
-                    AL_TIMER_HANDLE_ARGS, callback, args, nargs,
-                    context_steal, traceback) < 0) {
+                    AL_TIMER_HANDLE_ARGS, callback, args, nargs, context_steal,
+                    traceback) < 0) {
         return NULL;
     }
     return self;
@@ -353,8 +350,8 @@ static PyType_Spec timer_handle_spec = {
 int
 al_handle_setup(PyObject *module, struct al_state *st)
 {
-    st->handle_type = (PyTypeObject *)PyType_FromModuleAndSpec(
-        module, &handle_spec, NULL);
+    st->handle_type =
+        (PyTypeObject *)PyType_FromModuleAndSpec(module, &handle_spec, NULL);
     if (st->handle_type == NULL) {
         return -1;
     }

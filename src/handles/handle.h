@@ -22,13 +22,13 @@
 
 enum {
     AL_HANDLE_CANCELLED = 1 << 0,
-    AL_HANDLE_RUNNING = 1 << 1,    /* its callback is on the stack */
-    AL_HANDLE_PERSISTENT = 1 << 2, /* a reader's or signal's: runs often */
-    AL_HANDLE_QUEUED = 1 << 3,     /* persistent, and in the ready ring */
-    AL_HANDLE_ARGS_TUPLE = 1 << 4, /* args[0] is a tuple of all arguments */
-    AL_HANDLE_TRACED = 1 << 5,     /* debug: args[1] is a traceback */
-    AL_HANDLE_HAS_REPR = 1 << 6,   /* debug: cancelled, args[0] is its repr */
-    AL_HANDLE_LARGE = 1 << 7,      /* the cell is of the large size */
+    AL_HANDLE_RUNNING = 1 << 1,     /* its callback is on the stack */
+    AL_HANDLE_PERSISTENT = 1 << 2,  /* a reader's or signal's: runs often */
+    AL_HANDLE_QUEUED = 1 << 3,      /* persistent, and in the ready ring */
+    AL_HANDLE_ARGS_TUPLE = 1 << 4,  /* args[0] is a tuple of all arguments */
+    AL_HANDLE_TRACED = 1 << 5,      /* debug: args[1] is a traceback */
+    AL_HANDLE_HAS_REPR = 1 << 6,    /* debug: cancelled, args[0] is its repr */
+    AL_HANDLE_LARGE = 1 << 7,       /* the cell is of the large size */
     AL_HANDLE_ODD_CONTEXT = 1 << 8, /* `context` is no Context: call run() */
 };
 
@@ -37,9 +37,9 @@ enum {
 #define AL_TIMER_HANDLE_ARGS 3
 
 typedef struct {
-    PyObject_HEAD
-    PyObject *callback; /* strong; NULL when it has run or is cancelled */
-    PyObject *context;  /* strong; NULL means the empty context */
+    PyObject_HEAD PyObject
+        *callback;     /* strong; NULL when it has run or is cancelled */
+    PyObject *context; /* strong; NULL means the empty context */
     PyObject *weakrefs;
     uint16_t flags;
     uint8_t nargs;
@@ -63,8 +63,8 @@ typedef struct al_handle_pool {
     /* The loop's: take a timer that was cancelled out of the heap, dropping
      * the heap's reference. */
     void (*on_timer_cancel)(PyObject *loop, TimerHandleObject *timer);
-    bool debug;          /* the loop's debug flag, mirrored */
-    unsigned depth;      /* nested deallocations, see handle_tp_dealloc */
+    bool debug;           /* the loop's debug flag, mirrored */
+    unsigned depth;       /* nested deallocations, see handle_tp_dealloc */
     HandleObject *doomed; /* deallocations put off, linked by `weakrefs` */
 } al_handle_pool;
 

@@ -34,8 +34,7 @@ call_asyncio(PyObject *op, PyObject *method_name, PyObject *other)
     if (method == NULL) {
         return NULL;
     }
-    PyObject *result =
-        PyObject_CallFunctionObjArgs(method, op, other, NULL);
+    PyObject *result = PyObject_CallFunctionObjArgs(method, op, other, NULL);
     Py_DECREF(method);
     return result;
 }

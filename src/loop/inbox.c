@@ -37,19 +37,16 @@ al_inbox_wake(LoopObject *self)
     self->wakers++;
     /* The loop needs the GIL as its first act. Sending and yielding without
      * it lets the loop run at once: half the time of a round trip. */
-    Py_BEGIN_ALLOW_THREADS
-    (void)uv_async_send(&self->wake);
+    Py_BEGIN_ALLOW_THREADS(void) uv_async_send(&self->wake);
     (void)sched_yield();
-    Py_END_ALLOW_THREADS
-    self->wakers--;
+    Py_END_ALLOW_THREADS self->wakers--;
 }
 
 void
 al_inbox_drain_wakers(LoopObject *self)
 {
     while (self->wakers != 0) {
-        Py_BEGIN_ALLOW_THREADS
-        (void)sched_yield();
+        Py_BEGIN_ALLOW_THREADS(void) sched_yield();
         Py_END_ALLOW_THREADS
     }
 }

@@ -80,10 +80,10 @@ hooks_install(LoopObject *self, PyObject **saved)
     if (*saved == NULL) {
         goto done;
     }
-    firstiter = PyObject_GetAttr((PyObject *)self,
-                                 st->str__asyncgen_firstiter_hook);
-    finalizer = PyObject_GetAttr((PyObject *)self,
-                                 st->str__asyncgen_finalizer_hook);
+    firstiter =
+        PyObject_GetAttr((PyObject *)self, st->str__asyncgen_firstiter_hook);
+    finalizer =
+        PyObject_GetAttr((PyObject *)self, st->str__asyncgen_finalizer_hook);
     if (firstiter == NULL || finalizer == NULL) {
         goto done;
     }
@@ -209,8 +209,7 @@ quiet_own_task(LoopObject *self, PyObject *future)
     PyObject *error = al_err_take();
     if (ask_future(future, self->st->str_done) == 1 &&
         ask_future(future, self->st->str_cancelled) == 0) {
-        Py_XDECREF(
-            PyObject_CallMethodNoArgs(future, self->st->str_exception));
+        Py_XDECREF(PyObject_CallMethodNoArgs(future, self->st->str_exception));
     }
     PyErr_Clear();
     al_err_give_back_steal(error);
@@ -267,8 +266,8 @@ al_life_py_run_until_complete(PyObject *op, PyObject *arg)
     if (future == NULL) {
         return NULL;
     }
-    if (own_task && PyObject_SetAttr(future, st->str__log_destroy_pending,
-                                     Py_False) < 0) {
+    if (own_task &&
+        PyObject_SetAttr(future, st->str__log_destroy_pending, Py_False) < 0) {
         goto done;
     }
     if (run_with_callback(self, future, own_task) < 0) {
@@ -333,8 +332,8 @@ al_life_py_close(PyObject *op, PyObject *unused)
     if (self->closed) {
         Py_RETURN_NONE;
     }
-    PyObject *result = PyObject_CallMethodNoArgs(
-        op, self->st->str__forget_signal_handlers);
+    PyObject *result =
+        PyObject_CallMethodNoArgs(op, self->st->str__forget_signal_handlers);
     if (result == NULL) {
         return NULL;
     }
@@ -398,9 +397,9 @@ al_life_py_set_debug(PyObject *op, PyObject *enabled)
     if (track == NULL) {
         return NULL;
     }
-    PyObject *handle = PyObject_CallMethodObjArgs(
-        op, self->st->str_call_soon_threadsafe, track,
-        truth ? Py_True : Py_False, NULL);
+    PyObject *handle =
+        PyObject_CallMethodObjArgs(op, self->st->str_call_soon_threadsafe,
+                                   track, truth ? Py_True : Py_False, NULL);
     Py_DECREF(track);
     Py_XDECREF(handle);
     if (handle == NULL) {

@@ -60,8 +60,8 @@ struct al_task_ops {
 };
 
 typedef struct LoopObject {
-    PyObject_HEAD
-    struct al_state *st; /* borrowed; the type keeps the module alive */
+    PyObject_HEAD struct al_state
+        *st; /* borrowed; the type keeps the module alive */
 
     /* What is to be run: handles and tasks, a reference to each. */
     al_ring ready;
@@ -75,20 +75,20 @@ typedef struct LoopObject {
     bool stopping;
     bool running;
     bool debug;
-    bool time_is_overridden; /* `time` is not ours: ask the attribute */
-    bool no_short_cuts;      /* nor call_soon or get_debug: go by them */
-    bool poll_soon;          /* something new to watch: poll this turn */
-    bool signal_arrived;     /* poll: the wake-up pipe has bytes */
-    bool got_event;          /* poll: the first event of this poll was seen */
-    bool gil_released;       /* poll: by run.c, around a blocking poll */
-    bool sleeping;           /* a blocking poll is about to be or is on */
-    unsigned long thread_id; /* threading.get_ident() of the runner, or 0 */
-    PyThreadState *tstate;   /* of the runner while it runs */
-    bool parted;             /* al_loop_part_from_parent was here */
+    bool time_is_overridden;  /* `time` is not ours: ask the attribute */
+    bool no_short_cuts;       /* nor call_soon or get_debug: go by them */
+    bool poll_soon;           /* something new to watch: poll this turn */
+    bool signal_arrived;      /* poll: the wake-up pipe has bytes */
+    bool got_event;           /* poll: the first event of this poll was seen */
+    bool gil_released;        /* poll: by run.c, around a blocking poll */
+    bool sleeping;            /* a blocking poll is about to be or is on */
+    unsigned long thread_id;  /* threading.get_ident() of the runner, or 0 */
+    PyThreadState *tstate;    /* of the runner while it runs */
+    bool parted;              /* al_loop_part_from_parent was here */
     uint64_t fork_generation; /* of the process that made the loop */
-    size_t probe_position;   /* ring position whose delay is measured */
-    int64_t probe_time;      /* when it was queued, ns; 0: no probe */
-    uint64_t budget_ticks;   /* poll budget; see run.c */
+    size_t probe_position;    /* ring position whose delay is measured */
+    int64_t probe_time;       /* when it was queued, ns; 0: no probe */
+    uint64_t budget_ticks;    /* poll budget; see run.c */
     uint64_t last_poll_ticks;
     uint64_t rate_ticks; /* ticks and time when the rate was last learnt */
     int64_t rate_time;
@@ -101,12 +101,12 @@ typedef struct LoopObject {
     bool signal_poll_open;
     bool timer_poll_open;
     bool uv_open;
-    int timer_fd;             /* -1 where there is no timerfd */
-    uv_timer_t timer_uv;      /* used where there is no timerfd */
-    int64_t armed_deadline;   /* of the kernel timer, ns; 0: disarmed */
-    int signal_pipe[2];       /* read end, write end; -1 until needed */
-    int saved_wakeup_fd;      /* the process's, while we run */
-    bool in_main_thread;      /* running there: signals are ours */
+    int timer_fd;           /* -1 where there is no timerfd */
+    uv_timer_t timer_uv;    /* used where there is no timerfd */
+    int64_t armed_deadline; /* of the kernel timer, ns; 0: disarmed */
+    int signal_pipe[2];     /* read end, write end; -1 until needed */
+    int saved_wakeup_fd;    /* the process's, while we run */
+    bool in_main_thread;    /* running there: signals are ours */
 
     /* Descriptors: watch/watch.c. */
     struct al_watch **watches; /* by descriptor, NULL where unused */
@@ -127,9 +127,9 @@ typedef struct LoopObject {
     PyObject *exception_handler;
     PyObject *task_factory;
     PyObject *default_executor;
-    PyObject *asyncgens;       /* a WeakSet, made when first asked for */
-    PyObject *transports;      /* a WeakValueDictionary, likewise */
-    PyObject *signal_handlers; /* dict: signal number -> Handle */
+    PyObject *asyncgens;           /* a WeakSet, made when first asked for */
+    PyObject *transports;          /* a WeakValueDictionary, likewise */
+    PyObject *signal_handlers;     /* dict: signal number -> Handle */
     PyObject *unix_server_sockets; /* dict, for create_unix_server */
     PyObject *origin_tracking_saved_depth;
     char executor_shutdown_called;

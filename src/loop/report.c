@@ -8,14 +8,14 @@ callback_text(LoopObject *self, HandleObject *handle)
 {
     struct al_state *st = self->st;
     PyObject *callback = handle->callback ? handle->callback : Py_None;
-    PyObject *args = handle->callback ? al_handle_args_tuple(handle)
-                                      : PyTuple_New(0);
+    PyObject *args =
+        handle->callback ? al_handle_args_tuple(handle) : PyTuple_New(0);
     if (args == NULL) {
         return NULL;
     }
-    PyObject *text = PyObject_CallFunctionObjArgs(
-        st->describe_callback, callback, args,
-        self->debug ? Py_True : Py_False, NULL);
+    PyObject *text =
+        PyObject_CallFunctionObjArgs(st->describe_callback, callback, args,
+                                     self->debug ? Py_True : Py_False, NULL);
     Py_DECREF(args);
     return text;
 }
@@ -46,8 +46,8 @@ error_context(LoopObject *self, HandleObject *handle, PyObject *error)
         goto done;
     }
     if (handle->flags & AL_HANDLE_TRACED &&
-        PyDict_SetItem(context, st->str_source_traceback,
-                       handle->args[1]) < 0) {
+        PyDict_SetItem(context, st->str_source_traceback, handle->args[1]) <
+            0) {
         Py_CLEAR(context);
     }
 
@@ -75,12 +75,11 @@ al_report_callback_error(LoopObject *self, HandleObject *handle)
 }
 
 int
-al_report_slow_callback(LoopObject *self, HandleObject *handle,
-                        double seconds)
+al_report_slow_callback(LoopObject *self, HandleObject *handle, double seconds)
 {
     struct al_state *st = self->st;
-    PyObject *text = PyObject_CallOneArg(st->aio_format_handle,
-                                         (PyObject *)handle);
+    PyObject *text =
+        PyObject_CallOneArg(st->aio_format_handle, (PyObject *)handle);
     if (text == NULL) {
         return -1;
     }

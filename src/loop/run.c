@@ -253,8 +253,7 @@ probe_set(LoopObject *self)
 static void
 probe_take(LoopObject *self)
 {
-    al_counters_add_delay(&self->counters,
-                          al_clock_ns() - self->probe_time);
+    al_counters_add_delay(&self->counters, al_clock_ns() - self->probe_time);
     self->probe_time = 0;
 }
 
@@ -475,8 +474,7 @@ take_due_timers(LoopObject *self)
     if (!al_timers_are_due(self, now)) {
         return 0;
     }
-    if (now - self->timers.entries[0].key > STALL_NS &&
-        poll_now(self) < 0) {
+    if (now - self->timers.entries[0].key > STALL_NS && poll_now(self) < 0) {
         return -1;
     }
     return al_timers_move_due(self, now);
@@ -518,8 +516,8 @@ al_loop_run(LoopObject *self)
 {
     int rc = 0;
 
-    self->budget_ticks = self->budget_ticks ? self->budget_ticks
-                                            : BUDGET_GUESS;
+    self->budget_ticks =
+        self->budget_ticks ? self->budget_ticks : BUDGET_GUESS;
     self->counters.entered_at = al_clock_ns();
     /* A run that is stopped at once still takes in the I/O that waits, as
      * asyncio's does: timers first, then I/O, in one batch. */

@@ -15,7 +15,7 @@
 
 /* The arguments of a call to one of the four. All borrowed. */
 typedef struct {
-    PyObject *first;    /* delay or when; NULL for call_soon */
+    PyObject *first; /* delay or when; NULL for call_soon */
     PyObject *callback;
     PyObject *const *args;
     size_t nargs;
@@ -177,9 +177,9 @@ al_sched_new_handle(LoopObject *self, PyObject *callback,
         Py_XDECREF(copy);
         return NULL;
     }
-    HandleObject *handle = al_handle_new(
-        self->handles, callback, args, nargs,
-        context == NULL ? copy : Py_NewRef(context), traceback);
+    HandleObject *handle =
+        al_handle_new(self->handles, callback, args, nargs,
+                      context == NULL ? copy : Py_NewRef(context), traceback);
     Py_XDECREF(traceback);
     if (handle != NULL && context != NULL && !PyContext_CheckExact(context)) {
         handle->flags |= AL_HANDLE_ODD_CONTEXT;
@@ -229,8 +229,8 @@ al_sched_py_call_soon(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
     LoopObject *self = (LoopObject *)op;
     call_args call;
 
-    if (parse_call(self->st, "call_soon", NULL, args, nargs, kwnames,
-                   &call) < 0) {
+    if (parse_call(self->st, "call_soon", NULL, args, nargs, kwnames, &call) <
+        0) {
         return NULL;
     }
     if (check_call(self, "call_soon", call.callback, true) < 0) {

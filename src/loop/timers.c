@@ -131,7 +131,8 @@ timer_on_expired(uv_poll_t *poll, int status, int events)
 int
 al_timers_open(LoopObject *self)
 {
-    self->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    self->timer_fd =
+        timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     if (self->timer_fd < 0) {
         return uv_translate_sys_error(errno);
     }

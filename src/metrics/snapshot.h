@@ -6,8 +6,11 @@
 
 PyObject *al_metrics_py_metrics(PyObject *op, PyObject *unused);
 
-#define AL_METRICS_LOOP_METHODS \
-    {"metrics", al_metrics_py_metrics, METH_NOARGS, \
-     "metrics($self, /)\n--\n\nA snapshot of what the loop has counted."}
+#define AL_METRICS_LOOP_METHODS                                               \
+    {                                                                         \
+        "metrics", al_metrics_py_metrics, METH_NOARGS,                        \
+            "metrics($self, /)\n--\n\nA snapshot of what the loop has "       \
+            "counted."                                                        \
+    }
 
 #endif

@@ -13,7 +13,7 @@ struct stdlib_name {
 };
 
 static const struct stdlib_name stdlib_names[] = {
-#define AL_NAME(field, module, attribute) \
+#define AL_NAME(field, module, attribute)                                     \
     {offsetof(struct al_state, field), module, attribute},
     AL_STDLIB_NAMES(AL_NAME)
 #undef AL_NAME

@@ -111,7 +111,7 @@ al_lookup_attr(PyObject *obj, PyObject *name, PyObject **result)
 #if !defined(Py_GIL_DISABLED) && defined(__LP64__)
 #define AL_HAVE_TASK_LAYOUT_311 (PY_VERSION_HEX < 0x030d0000)
 #define AL_HAVE_TASK_LAYOUT_313 (PY_VERSION_HEX >> 16 == 0x030d)
-#define AL_HAVE_TASK_LAYOUT_314 \
+#define AL_HAVE_TASK_LAYOUT_314                                               \
     (PY_VERSION_HEX >> 16 == 0x030e || PY_VERSION_HEX >> 16 == 0x030f)
 #endif
 #if PY_VERSION_HEX >= 0x030f0000

@@ -15,107 +15,107 @@
 /* asyncio's and the standard library's names that C calls: AL_NAME(field,
  * module, attribute). py/asyncio.c looks them up at import; docs/compat.md
  * says what depends on which version. */
-#define AL_STDLIB_NAMES(AL_NAME) \
-    AL_NAME(aio_Handle, "asyncio.events", "Handle") \
-    AL_NAME(aio_TimerHandle, "asyncio.events", "TimerHandle") \
-    AL_NAME(aio_AbstractEventLoop, "asyncio.events", "AbstractEventLoop") \
-    AL_NAME(aio_Future, "_asyncio", "Future") \
-    AL_NAME(aio_Task, "_asyncio", "Task") \
-    AL_NAME(aio_BaseEventLoop, "asyncio.base_events", "BaseEventLoop") \
-    AL_NAME(aio_until_complete_cb, "asyncio.base_events", \
-            "_run_until_complete_cb") \
-    AL_NAME(aio_format_handle, "asyncio.base_events", "_format_handle") \
-    AL_NAME(aio_extract_stack, "asyncio.format_helpers", "extract_stack") \
-    AL_NAME(aio_logger, "asyncio.log", "logger") \
-    AL_NAME(aio_ensure_future, "asyncio.tasks", "ensure_future") \
-    AL_NAME(aio_isfuture, "asyncio.futures", "isfuture") \
-    AL_NAME(aio_set_running_loop, "asyncio.events", "_set_running_loop") \
-    AL_NAME(aio_get_running_loop, "asyncio.events", "_get_running_loop") \
-    AL_NAME(aio_get_future_loop, "asyncio.futures", "_get_loop") \
-    AL_NAME(CancelledError, "asyncio.exceptions", "CancelledError") \
-    AL_NAME(InvalidStateError, "asyncio.exceptions", "InvalidStateError") \
-    AL_NAME(mod_coroutines, "asyncio", "coroutines") \
-    AL_NAME(mod_tasks, "asyncio", "tasks") \
-    AL_NAME(get_asyncgen_hooks, "sys", "get_asyncgen_hooks") \
-    AL_NAME(set_asyncgen_hooks, "sys", "set_asyncgen_hooks") \
-    AL_NAME(set_wakeup_fd, "signal", "set_wakeup_fd") \
-    AL_NAME(WeakSet, "weakref", "WeakSet") \
-    AL_NAME(WeakValueDictionary, "weakref", "WeakValueDictionary") \
-    AL_NAME(main_thread, "threading", "main_thread") \
-    AL_NAME(describe_callback, "asyncloop._compat", "describe_callback") \
-    AL_NAME(cold_methods, "asyncloop._cold", "ColdMethods") \
+#define AL_STDLIB_NAMES(AL_NAME)                                              \
+    AL_NAME(aio_Handle, "asyncio.events", "Handle")                           \
+    AL_NAME(aio_TimerHandle, "asyncio.events", "TimerHandle")                 \
+    AL_NAME(aio_AbstractEventLoop, "asyncio.events", "AbstractEventLoop")     \
+    AL_NAME(aio_Future, "_asyncio", "Future")                                 \
+    AL_NAME(aio_Task, "_asyncio", "Task")                                     \
+    AL_NAME(aio_BaseEventLoop, "asyncio.base_events", "BaseEventLoop")        \
+    AL_NAME(aio_until_complete_cb, "asyncio.base_events",                     \
+            "_run_until_complete_cb")                                         \
+    AL_NAME(aio_format_handle, "asyncio.base_events", "_format_handle")       \
+    AL_NAME(aio_extract_stack, "asyncio.format_helpers", "extract_stack")     \
+    AL_NAME(aio_logger, "asyncio.log", "logger")                              \
+    AL_NAME(aio_ensure_future, "asyncio.tasks", "ensure_future")              \
+    AL_NAME(aio_isfuture, "asyncio.futures", "isfuture")                      \
+    AL_NAME(aio_set_running_loop, "asyncio.events", "_set_running_loop")      \
+    AL_NAME(aio_get_running_loop, "asyncio.events", "_get_running_loop")      \
+    AL_NAME(aio_get_future_loop, "asyncio.futures", "_get_loop")              \
+    AL_NAME(CancelledError, "asyncio.exceptions", "CancelledError")           \
+    AL_NAME(InvalidStateError, "asyncio.exceptions", "InvalidStateError")     \
+    AL_NAME(mod_coroutines, "asyncio", "coroutines")                          \
+    AL_NAME(mod_tasks, "asyncio", "tasks")                                    \
+    AL_NAME(get_asyncgen_hooks, "sys", "get_asyncgen_hooks")                  \
+    AL_NAME(set_asyncgen_hooks, "sys", "set_asyncgen_hooks")                  \
+    AL_NAME(set_wakeup_fd, "signal", "set_wakeup_fd")                         \
+    AL_NAME(WeakSet, "weakref", "WeakSet")                                    \
+    AL_NAME(WeakValueDictionary, "weakref", "WeakValueDictionary")            \
+    AL_NAME(main_thread, "threading", "main_thread")                          \
+    AL_NAME(describe_callback, "asyncloop._compat", "describe_callback")      \
+    AL_NAME(cold_methods, "asyncloop._cold", "ColdMethods")                   \
     AL_NAME(metrics_from_core, "asyncloop._metrics", "from_core")
 
 /* Interned strings: AL_STR(name), the field is str_<name>. */
-#define AL_STRINGS(AL_STR) \
-    AL_STR(set_exception) \
-    AL_STR(throw) \
-    AL_STR(msg) \
-    AL_STR(cancel) \
-    AL_STR(call_soon) \
-    AL_STR(_make_cancelled_error) \
-    AL_STR(_is_debug_mode) \
-    AL_STR(_asyncio_future_blocking) \
-    AL_STR(_asyncgen_finalizer_hook) \
-    AL_STR(_asyncgen_firstiter_hook) \
-    AL_STR(_check_callback) \
-    AL_STR(_check_thread) \
-    AL_STR(_forget_signal_handlers) \
-    AL_STR(_handle_signal) \
-    AL_STR(_log_destroy_pending) \
-    AL_STR(_repr_info) \
-    AL_STR(_run) \
-    AL_STR(_set_coroutine_origin_tracking) \
-    AL_STR(__repr__) \
-    AL_STR(__eq__) \
-    AL_STR(__ge__) \
-    AL_STR(__gt__) \
-    AL_STR(__le__) \
-    AL_STR(__lt__) \
-    AL_STR(Task) \
-    AL_STR(add_done_callback) \
-    AL_STR(call_exception_handler) \
-    AL_STR(call_soon_threadsafe) \
-    AL_STR(callback) \
-    AL_STR(cancelled) \
-    AL_STR(close) \
-    AL_STR(context) \
-    AL_STR(create_task) \
-    AL_STR(delay) \
-    AL_STR(done) \
-    AL_STR(exception) \
-    AL_STR(fileno) \
-    AL_STR(finalizer) \
-    AL_STR(firstiter) \
-    AL_STR(get_debug) \
-    AL_STR(handle) \
-    AL_STR(ident) \
-    AL_STR(is_closing) \
-    AL_STR(loop) \
-    AL_STR(message) \
-    AL_STR(name) \
-    AL_STR(remove_done_callback) \
-    AL_STR(result) \
-    AL_STR(run) \
-    AL_STR(run_forever) \
-    AL_STR(shutdown) \
-    AL_STR(source_traceback) \
-    AL_STR(time) \
-    AL_STR(wait) \
-    AL_STR(warning) \
+#define AL_STRINGS(AL_STR)                                                    \
+    AL_STR(set_exception)                                                     \
+    AL_STR(throw)                                                             \
+    AL_STR(msg)                                                               \
+    AL_STR(cancel)                                                            \
+    AL_STR(call_soon)                                                         \
+    AL_STR(_make_cancelled_error)                                             \
+    AL_STR(_is_debug_mode)                                                    \
+    AL_STR(_asyncio_future_blocking)                                          \
+    AL_STR(_asyncgen_finalizer_hook)                                          \
+    AL_STR(_asyncgen_firstiter_hook)                                          \
+    AL_STR(_check_callback)                                                   \
+    AL_STR(_check_thread)                                                     \
+    AL_STR(_forget_signal_handlers)                                           \
+    AL_STR(_handle_signal)                                                    \
+    AL_STR(_log_destroy_pending)                                              \
+    AL_STR(_repr_info)                                                        \
+    AL_STR(_run)                                                              \
+    AL_STR(_set_coroutine_origin_tracking)                                    \
+    AL_STR(__repr__)                                                          \
+    AL_STR(__eq__)                                                            \
+    AL_STR(__ge__)                                                            \
+    AL_STR(__gt__)                                                            \
+    AL_STR(__le__)                                                            \
+    AL_STR(__lt__)                                                            \
+    AL_STR(Task)                                                              \
+    AL_STR(add_done_callback)                                                 \
+    AL_STR(call_exception_handler)                                            \
+    AL_STR(call_soon_threadsafe)                                              \
+    AL_STR(callback)                                                          \
+    AL_STR(cancelled)                                                         \
+    AL_STR(close)                                                             \
+    AL_STR(context)                                                           \
+    AL_STR(create_task)                                                       \
+    AL_STR(delay)                                                             \
+    AL_STR(done)                                                              \
+    AL_STR(exception)                                                         \
+    AL_STR(fileno)                                                            \
+    AL_STR(finalizer)                                                         \
+    AL_STR(firstiter)                                                         \
+    AL_STR(get_debug)                                                         \
+    AL_STR(handle)                                                            \
+    AL_STR(ident)                                                             \
+    AL_STR(is_closing)                                                        \
+    AL_STR(loop)                                                              \
+    AL_STR(message)                                                           \
+    AL_STR(name)                                                              \
+    AL_STR(remove_done_callback)                                              \
+    AL_STR(result)                                                            \
+    AL_STR(run)                                                               \
+    AL_STR(run_forever)                                                       \
+    AL_STR(shutdown)                                                          \
+    AL_STR(source_traceback)                                                  \
+    AL_STR(time)                                                              \
+    AL_STR(wait)                                                              \
+    AL_STR(warning)                                                           \
     AL_STR(when)
 
 struct al_state {
     PyTypeObject *handle_type;
     PyTypeObject *timer_handle_type;
     PyTypeObject *loop_core_type; /* the C type */
-    PyObject *loop_class;  /* asyncloop.Loop: the C type joined to asyncio's */
-    PyObject *loop_time;   /* Loop.time as found at import; shows overrides */
-    PyObject *policy_class; /* made at the first look-up, or NULL */
-    PyObject *kw_loop;      /* ("loop",) */
-    PyObject *kw_wait;      /* ("wait",) */
-    PyObject *kw_msg;       /* ("msg",) */
-    PyObject *kw_context;   /* ("context",) */
+    PyObject *loop_class; /* asyncloop.Loop: the C type joined to asyncio's */
+    PyObject *loop_time;  /* Loop.time as found at import; shows overrides */
+    PyObject *policy_class;   /* made at the first look-up, or NULL */
+    PyObject *kw_loop;        /* ("loop",) */
+    PyObject *kw_wait;        /* ("wait",) */
+    PyObject *kw_msg;         /* ("msg",) */
+    PyObject *kw_context;     /* ("context",) */
     PyObject *loop_call_soon; /* Loop.call_soon and get_debug, likewise */
     PyObject *loop_get_debug;
 

@@ -60,8 +60,8 @@ ensure_no_transport(LoopObject *self, PyObject *object, int fd)
     }
     int busy = 0;
     if (transport != Py_None) {
-        PyObject *closing = PyObject_CallMethodNoArgs(
-            transport, self->st->str_is_closing);
+        PyObject *closing =
+            PyObject_CallMethodNoArgs(transport, self->st->str_is_closing);
         int truth = closing == NULL ? -1 : PyObject_IsTrue(closing);
         Py_XDECREF(closing);
         if (truth < 0) {
@@ -90,8 +90,8 @@ context_keyword(LoopObject *self, PyObject *const *values, PyObject *kwnames,
     PyObject *name = PyTuple_GET_ITEM(kwnames, 0);
     if (PyTuple_GET_SIZE(kwnames) > 1 ||
         PyUnicode_Compare(name, self->st->str_context) != 0) {
-        PyErr_Format(PyExc_TypeError,
-                     "unexpected keyword argument '%U'", name);
+        PyErr_Format(PyExc_TypeError, "unexpected keyword argument '%U'",
+                     name);
         return -1;
     }
     *context = values[0] == Py_None ? NULL : values[0];
@@ -122,12 +122,11 @@ add_borrow(LoopObject *self, al_watch_side side, bool is_transport,
         return NULL;
     }
     if (fd < 0) {
-        PyErr_Format(PyExc_ValueError, "Invalid file descriptor: %R",
-                     args[0]);
+        PyErr_Format(PyExc_ValueError, "Invalid file descriptor: %R", args[0]);
         return NULL;
     }
-    HandleObject *handle = al_sched_new_handle(
-        self, args[1], args + 2, (size_t)(nargs - 2), context);
+    HandleObject *handle = al_sched_new_handle(self, args[1], args + 2,
+                                               (size_t)(nargs - 2), context);
     if (handle == NULL) {
         return NULL;
     }
@@ -165,8 +164,8 @@ remove_side(LoopObject *self, al_watch_side side, bool is_transport,
 }
 
 PyObject *
-al_reader_py_add_reader(PyObject *op, PyObject *const *args,
-                        Py_ssize_t nargs, PyObject *kwnames)
+al_reader_py_add_reader(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
+                        PyObject *kwnames)
 {
     if (add_borrow((LoopObject *)op, AL_WATCH_READ, false, args, nargs,
                    kwnames) == NULL) {
@@ -176,8 +175,8 @@ al_reader_py_add_reader(PyObject *op, PyObject *const *args,
 }
 
 PyObject *
-al_reader_py_add_writer(PyObject *op, PyObject *const *args,
-                        Py_ssize_t nargs, PyObject *kwnames)
+al_reader_py_add_writer(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
+                        PyObject *kwnames)
 {
     if (add_borrow((LoopObject *)op, AL_WATCH_WRITE, false, args, nargs,
                    kwnames) == NULL) {
@@ -190,16 +189,16 @@ PyObject *
 al_reader_py_transport_add_reader(PyObject *op, PyObject *const *args,
                                   Py_ssize_t nargs, PyObject *kwnames)
 {
-    return Py_XNewRef((PyObject *)add_borrow(
-        (LoopObject *)op, AL_WATCH_READ, true, args, nargs, kwnames));
+    return Py_XNewRef((PyObject *)add_borrow((LoopObject *)op, AL_WATCH_READ,
+                                             true, args, nargs, kwnames));
 }
 
 PyObject *
 al_reader_py_transport_add_writer(PyObject *op, PyObject *const *args,
                                   Py_ssize_t nargs, PyObject *kwnames)
 {
-    return Py_XNewRef((PyObject *)add_borrow(
-        (LoopObject *)op, AL_WATCH_WRITE, true, args, nargs, kwnames));
+    return Py_XNewRef((PyObject *)add_borrow((LoopObject *)op, AL_WATCH_WRITE,
+                                             true, args, nargs, kwnames));
 }
 
 PyObject *

@@ -50,8 +50,8 @@ al_signal_open(LoopObject *self)
         return -1;
     }
     al_watch_forget_stale(self, self->signal_pipe[0]);
-    int err = uv_poll_init(&self->uv, &self->signal_poll,
-                           self->signal_pipe[0]);
+    int err =
+        uv_poll_init(&self->uv, &self->signal_poll, self->signal_pipe[0]);
     if (err < 0) {
         return al_raise_uv(err);
     }
@@ -98,8 +98,7 @@ is_main_thread(LoopObject *self)
 static int
 set_wakeup_fd(LoopObject *self, int fd)
 {
-    PyObject *before =
-        PyObject_CallFunction(self->st->set_wakeup_fd, "i", fd);
+    PyObject *before = PyObject_CallFunction(self->st->set_wakeup_fd, "i", fd);
     if (before == NULL) {
         return -2;
     }

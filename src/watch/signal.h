@@ -24,7 +24,9 @@ PyObject *al_signal_py_wakeup_fd(PyObject *op, PyObject *unused);
 
 /* _signal_wakeup_fd(): the descriptor for signal.set_wakeup_fd, used by
  * add_signal_handler in _cold.py. */
-#define AL_SIGNAL_LOOP_METHODS \
-    {"_signal_wakeup_fd", al_signal_py_wakeup_fd, METH_NOARGS, NULL}
+#define AL_SIGNAL_LOOP_METHODS                                                \
+    {                                                                         \
+        "_signal_wakeup_fd", al_signal_py_wakeup_fd, METH_NOARGS, NULL        \
+    }
 
 #endif

@@ -25,13 +25,13 @@
 #define TABLE_START 64
 
 typedef struct al_watch {
-    uv_poll_t uv;           /* libuv's until watch_on_close, unless DEAD */
-    LoopObject *loop;       /* borrowed: a loop closes its watches */
-    HandleObject *reader;   /* strong */
-    HandleObject *writer;   /* strong */
-    PyObject *object;       /* strong; the file object given, or NULL */
-    struct al_watch *next;  /* in the loop's fresh_watches */
-    dev_t device;           /* which file the descriptor was */
+    uv_poll_t uv;          /* libuv's until watch_on_close, unless DEAD */
+    LoopObject *loop;      /* borrowed: a loop closes its watches */
+    HandleObject *reader;  /* strong */
+    HandleObject *writer;  /* strong */
+    PyObject *object;      /* strong; the file object given, or NULL */
+    struct al_watch *next; /* in the loop's fresh_watches */
+    dev_t device;          /* which file the descriptor was */
     ino_t inode;
     int fd;
     int started; /* UV_* mask that libuv knows */
@@ -93,8 +93,8 @@ kernel_set(al_watch *watch, int wanted, bool once)
         event.events |= EPOLLONESHOT;
     }
     event.data.fd = watch->fd;
-    return epoll_ctl(uv_backend_fd(&watch->loop->uv), EPOLL_CTL_MOD,
-                     watch->fd, &event) == 0;
+    return epoll_ctl(uv_backend_fd(&watch->loop->uv), EPOLL_CTL_MOD, watch->fd,
+                     &event) == 0;
 }
 
 #else
@@ -277,8 +277,8 @@ watch_arm(LoopObject *self, al_watch *watch)
         return watch;
     }
     /* Toggled before: so it will be again, and one event is all it needs. */
-    bool once = watch->state == AL_WATCH_SILENT ||
-                watch->state == AL_WATCH_ONCE;
+    bool once =
+        watch->state == AL_WATCH_SILENT || watch->state == AL_WATCH_ONCE;
     if (watch->state != AL_WATCH_FRESH && fits &&
         kernel_set(watch, wanted, once)) {
         watch->state = once ? AL_WATCH_ONCE : AL_WATCH_LEVEL;
