@@ -232,6 +232,10 @@ class _SelectorView:
         return selectors.SelectorKey(fileobj, fd, events, None)
 
 
+def _make_selector_view(loop: Any) -> _SelectorView | None:
+    return None if loop.is_closed() else _SelectorView(loop)
+
+
 class _LazyAttribute:
     """Calls `make` for an attribute that the instance does not have."""
 
@@ -258,7 +262,7 @@ else:
         __slots__ = ()
 
         _watcher = _LazyAttribute(_make_child_watcher)
-        _selector = _LazyAttribute(_SelectorView)
+        _selector = _LazyAttribute(_make_selector_view)
 
         def _stop_serving(self, sock):
             """Stop listening; 3.13 and later remove a Unix socket's file."""

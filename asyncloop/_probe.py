@@ -197,8 +197,10 @@ def _look(core: Any) -> _Found:
 
 def look(core: Any) -> _Found:
     """A stock step, a stock wake-up, and whether the layout is right."""
+    if asyncio._get_running_loop() is None:
+        return _look(core)
+    # This thread runs a loop, perhaps a task: look in one that does not.
     found: list[_Found] = []
-    # In a thread of its own: this one may be running a loop and a task.
     thread = threading.Thread(target=lambda: found.append(_look(core)))
     thread.start()
     thread.join()

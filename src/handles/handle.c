@@ -10,7 +10,7 @@
 #include "handles/handle_face.h"
 
 #include <stdlib.h>
-#include <string.h>
+#include <time.h>
 
 #define SMALL_CELL                                                            \
     (sizeof(HandleObject) + AL_HANDLE_SMALL_ARGS * sizeof(PyObject *))
@@ -197,6 +197,22 @@ handle_remember_repr(HandleObject *self)
     al_handle_drop(self);
     self->args[0] = repr;
     self->flags |= AL_HANDLE_HAS_REPR;
+}
+
+/* How long a canceller in another thread sleeps between two looks. */
+#define RUNNING_LOOK_NS 100000
+
+void
+al_handle_wait_while_running(HandleObject *self)
+{
+    al_handle_pool *pool = al_handle_pool_of(self);
+    const struct timespec pause = {.tv_nsec = RUNNING_LOOK_NS};
+
+    while (self->flags & AL_HANDLE_RUNNING && pool->runner != 0 &&
+           pool->runner != PyThread_get_thread_ident()) {
+        Py_BEGIN_ALLOW_THREADS(void) nanosleep(&pause, NULL);
+        Py_END_ALLOW_THREADS
+    }
 }
 
 void

@@ -30,6 +30,7 @@ enum {
     AL_HANDLE_HAS_REPR = 1 << 6,    /* debug: cancelled, args[0] is its repr */
     AL_HANDLE_LARGE = 1 << 7,       /* the cell is of the large size */
     AL_HANDLE_ODD_CONTEXT = 1 << 8, /* `context` is no Context: call run() */
+    AL_HANDLE_THREADSAFE = 1 << 9,  /* call_soon_threadsafe's, from 3.14 on */
 };
 
 #define AL_HANDLE_SMALL_ARGS 2
@@ -64,6 +65,7 @@ typedef struct al_handle_pool {
      * the heap's reference. */
     void (*on_timer_cancel)(PyObject *loop, TimerHandleObject *timer);
     bool debug;           /* the loop's debug flag, mirrored */
+    unsigned long runner; /* the thread that runs the loop, or 0; mirrored */
     unsigned depth;       /* nested deallocations, see handle_tp_dealloc */
     HandleObject *doomed; /* deallocations put off, linked by `weakrefs` */
 } al_handle_pool;
@@ -90,6 +92,11 @@ TimerHandleObject *al_timer_handle_new(al_handle_pool *pool,
  * The result, new reference, or NULL with an exception set. The caller holds
  * a reference to the handle and marks it running meanwhile. */
 PyObject *al_handle_call(HandleObject *self);
+
+/* From 3.14 on, cancelling the handle of call_soon_threadsafe from another
+ * thread waits until a callback that has begun is through. Releases the GIL
+ * meanwhile. */
+void al_handle_wait_while_running(HandleObject *self);
 
 /* Mark as cancelled and drop callback and arguments (a running handle drops
  * them when its callback returns). May run foreign code. */

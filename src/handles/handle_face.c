@@ -85,10 +85,19 @@ al_timer_handle_tp_hash(PyObject *op)
     return hash;
 }
 
+static void
+wait_if_threadsafe(HandleObject *self)
+{
+    if (self->flags & AL_HANDLE_THREADSAFE) {
+        al_handle_wait_while_running(self);
+    }
+}
+
 static PyObject *
 handle_py_cancel(PyObject *op, PyObject *unused)
 {
     (void)unused;
+    wait_if_threadsafe((HandleObject *)op);
     al_handle_cancel((HandleObject *)op);
     Py_RETURN_NONE;
 }
@@ -97,6 +106,7 @@ static PyObject *
 handle_py_cancelled(PyObject *op, PyObject *unused)
 {
     (void)unused;
+    wait_if_threadsafe((HandleObject *)op);
     return PyBool_FromLong(((HandleObject *)op)->flags & AL_HANDLE_CANCELLED);
 }
 
@@ -145,6 +155,10 @@ static PyObject *
 handle_get_class(PyObject *op, void *closure)
 {
     (void)closure;
+    struct al_state *st = state_of(op);
+    if (((HandleObject *)op)->flags & AL_HANDLE_THREADSAFE) {
+        return Py_NewRef(st->aio_ThreadSafeHandle);
+    }
     return Py_NewRef(asyncio_class(op));
 }
 

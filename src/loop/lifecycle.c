@@ -120,7 +120,7 @@ run_teardown_steal(LoopObject *self, PyObject *hooks)
 
     self->stopping = false;
     self->running = false;
-    self->thread_id = 0;
+    self->thread_id = self->handles->runner = 0;
     self->tstate = NULL;
     if (!al_loop_is_foreign(self)) {
         self->watch_ops->signals_leave(self);
@@ -156,7 +156,7 @@ run_setup(LoopObject *self, PyObject **hooks)
         goto failed;
     }
     self->running = true;
-    self->thread_id = PyThread_get_thread_ident();
+    self->thread_id = self->handles->runner = PyThread_get_thread_ident();
     self->tstate = PyThreadState_Get();
     if (track_coroutine_origins(self, self->debug) < 0) {
         goto failed;

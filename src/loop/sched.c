@@ -260,6 +260,9 @@ al_sched_py_call_soon_threadsafe(PyObject *op, PyObject *const *args,
     }
     PyObject *handle = schedule(self, &call);
     if (handle != NULL) {
+        if (self->st->aio_ThreadSafeHandle != NULL) {
+            ((HandleObject *)handle)->flags |= AL_HANDLE_THREADSAFE;
+        }
         al_inbox_wake(self);
     }
     return handle;

@@ -81,7 +81,14 @@ al_asyncio_setup(PyObject *module, struct al_state *st)
         st->kw_context == NULL) {
         return -1;
     }
-    return 0;
+    PyObject *events = PyImport_ImportModule("asyncio.events");
+    if (events == NULL) {
+        return -1;
+    }
+    int rc = al_lookup_attr(events, st->str__ThreadSafeHandle,
+                            &st->aio_ThreadSafeHandle);
+    Py_DECREF(events);
+    return rc < 0 ? -1 : 0;
 }
 
 int
@@ -94,6 +101,7 @@ al_state_visit(struct al_state *st, al_state_visitor visit, void *arg)
         (PyObject **)&st->task_step_type,
         &st->loop_class,
         &st->loop_time,
+        &st->aio_ThreadSafeHandle,
         &st->policy_class,
         &st->kw_loop,
         &st->kw_wait,

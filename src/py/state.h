@@ -48,6 +48,7 @@
 
 /* Interned strings: AL_STR(name), the field is str_<name>. */
 #define AL_STRINGS(AL_STR)                                                    \
+    AL_STR(_ThreadSafeHandle)                                                 \
     AL_STR(set_exception)                                                     \
     AL_STR(throw)                                                             \
     AL_STR(msg)                                                               \
@@ -111,11 +112,12 @@ struct al_state {
     PyTypeObject *loop_core_type; /* the C type */
     PyObject *loop_class; /* asyncloop.Loop: the C type joined to asyncio's */
     PyObject *loop_time;  /* Loop.time as found at import; shows overrides */
-    PyObject *policy_class;   /* made at the first look-up, or NULL */
-    PyObject *kw_loop;        /* ("loop",) */
-    PyObject *kw_wait;        /* ("wait",) */
-    PyObject *kw_msg;         /* ("msg",) */
-    PyObject *kw_context;     /* ("context",) */
+    PyObject *aio_ThreadSafeHandle; /* from 3.14 on, else NULL */
+    PyObject *policy_class;         /* made at the first look-up, or NULL */
+    PyObject *kw_loop;              /* ("loop",) */
+    PyObject *kw_wait;              /* ("wait",) */
+    PyObject *kw_msg;               /* ("msg",) */
+    PyObject *kw_context;           /* ("context",) */
     PyObject *loop_call_soon; /* Loop.call_soon and get_debug, likewise */
     PyObject *loop_get_debug;
 

@@ -1,0 +1,331 @@
+"""Small programs that touch each part of the core, for leaks.py and oom.py.
+
+A scenario is a function of a loop that leaves the loop usable and keeps
+nothing. What it runs is checked by the tests, not here.
+"""
+
+import asyncio
+import contextvars
+import os
+import signal
+import socket
+import threading
+import weakref
+from collections.abc import Callable
+
+Loop = asyncio.AbstractEventLoop
+SCENARIOS: dict[str, Callable[[Loop], None]] = {}
+
+
+def scenario(function: Callable[[Loop], None]) -> Callable[[Loop], None]:
+    SCENARIOS[function.__name__] = function
+    return function
+
+
+def turn(loop: Loop) -> None:
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+
+
+def nothing(*_) -> None:
+    pass
+
+
+class Expected(Exception):
+    """Raised by callbacks and tasks of the scenarios."""
+
+
+def fail() -> None:
+    raise Expected
+
+
+@scenario
+def empty(loop: Loop) -> None:
+    """Only the making, one turn and the closing."""
+    turn(loop)
+
+
+@scenario
+def callbacks(loop: Loop) -> None:
+    for count in range(8):
+        loop.call_soon(nothing, *range(count))
+        loop.call_soon_threadsafe(nothing, *range(count))
+    turn(loop)
+
+
+@scenario
+def cancelled_handles(loop: Loop) -> None:
+    handles = [loop.call_soon(nothing, n, [n]) for n in range(50)]
+    for handle in handles[::2]:
+        handle.cancel()
+    turn(loop)
+    for handle in handles:
+        handle.cancel()
+        repr(handle)
+
+
+@scenario
+def handles_left_in_the_queue(loop: Loop) -> None:
+    loop.call_soon(nothing, [])
+    loop.call_later(60, nothing, [])
+    loop.call_soon_threadsafe(nothing, [])
+
+
+@scenario
+def a_cycle_through_a_handle(loop: Loop) -> None:
+    holder: list = []
+    holder.append(loop.call_later(60, nothing, holder))
+    holder.append(loop.call_soon(nothing, holder))
+    holder[0].cancel()
+    turn(loop)
+
+
+@scenario
+def weak_references(loop: Loop) -> None:
+    handle = loop.call_soon(nothing)
+    kept = [weakref.ref(handle), weakref.ref(loop)]
+    turn(loop)
+    del handle, kept
+
+
+@scenario
+def contexts(loop: Loop) -> None:
+    variable: contextvars.ContextVar[int] = contextvars.ContextVar("variable")
+    loop.call_soon(variable.set, 1)
+    context = contextvars.copy_context()
+    context.run(variable.set, 2)
+    loop.call_soon(variable.get, context=context)
+    turn(loop)
+
+
+@scenario
+def timers(loop: Loop) -> None:
+    for number in range(40):
+        loop.call_later(number / 1e6, nothing, number)
+    long = [loop.call_later(3600 + n, nothing, n) for n in range(40)]
+    for timer in long[1:]:
+        timer.cancel()
+    loop.call_later(0.0005, loop.stop)
+    loop.run_forever()
+    sorted(long)
+    hash(long[0])
+
+
+@scenario
+def errors_in_callbacks(loop: Loop) -> None:
+    loop.set_exception_handler(nothing)
+    loop.call_soon(fail)
+    loop.call_later(0, fail)
+    turn(loop)
+    turn(loop)
+    loop.set_exception_handler(None)
+
+
+@scenario
+def an_exit_from_a_callback(loop: Loop) -> None:
+    def leave() -> None:
+        raise SystemExit
+
+    loop.call_soon(leave)
+    loop.call_soon(nothing)
+    try:
+        loop.run_forever()
+    except SystemExit:
+        pass
+    turn(loop)
+
+
+@scenario
+def refused_arguments(loop: Loop) -> None:
+    for wrong in (
+        lambda: loop.call_later("soon", nothing),
+        lambda: loop.call_later(None, nothing),
+        lambda: loop.call_soon(),
+        lambda: loop.add_reader(-1, nothing),
+        lambda: loop.add_reader("no descriptor", nothing),
+        lambda: loop.run_until_complete(1),
+        lambda: loop.set_task_factory(1),
+        lambda: loop.set_exception_handler(1),
+        lambda: loop.add_signal_handler("USR1", nothing),
+    ):
+        try:
+            wrong()
+        except (TypeError, ValueError, OSError, AttributeError):
+            pass
+    turn(loop)
+
+
+@scenario
+def futures(loop: Loop) -> None:
+    async def wait(future) -> None:
+        await future
+
+    for _ in range(10):
+        future = loop.create_future()
+        loop.call_soon(future.set_result, [])
+        loop.run_until_complete(wait(future))
+    loop.create_future()
+    loop.create_future().cancel()
+
+
+@scenario
+def tasks(loop: Loop) -> None:
+    async def small(number: int) -> int:
+        await asyncio.sleep(0)
+        return number
+
+    async def main() -> None:
+        await asyncio.gather(*map(small, range(20)))
+        async with asyncio.TaskGroup() as group:
+            for number in range(20):
+                group.create_task(small(number), name=f"small {number}")
+
+    loop.run_until_complete(main())
+
+
+@scenario
+def cancelled_tasks(loop: Loop) -> None:
+    async def main() -> None:
+        tasks = [asyncio.create_task(asyncio.sleep(60)) for _ in range(20)]
+        await asyncio.sleep(0)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        try:
+            async with asyncio.timeout(0):
+                await asyncio.sleep(60)
+        except TimeoutError:
+            pass
+
+    loop.run_until_complete(main())
+
+
+@scenario
+def failing_tasks(loop: Loop) -> None:
+    async def wrong() -> None:
+        await asyncio.sleep(0)
+        raise Expected
+
+    for _ in range(10):
+        try:
+            loop.run_until_complete(wrong())
+        except Expected:
+            pass
+
+
+@scenario
+def queues_and_locks(loop: Loop) -> None:
+    async def main() -> None:
+        queue: asyncio.Queue[int] = asyncio.Queue(2)
+        lock = asyncio.Lock()
+
+        async def produce() -> None:
+            for number in range(20):
+                async with lock:
+                    await queue.put(number)
+
+        producer = asyncio.create_task(produce())
+        for _ in range(20):
+            await queue.get()
+        await producer
+
+    loop.run_until_complete(main())
+
+
+@scenario
+def async_generators(loop: Loop) -> None:
+    async def numbers():
+        for number in range(10):
+            yield number
+
+    async def main() -> None:
+        async for number in numbers():
+            if number == 5:
+                break
+
+    loop.run_until_complete(main())
+    loop.run_until_complete(loop.shutdown_asyncgens())
+
+
+@scenario
+def readers_and_writers(loop: Loop) -> None:
+    left, right = socket.socketpair()
+    with left, right:
+        left.setblocking(False)
+        right.setblocking(False)
+        for _ in range(5):
+            loop.add_reader(left, nothing, [])
+            loop.add_writer(left, nothing)
+            loop.add_reader(left, left.recv, 100)
+            right.send(b"x")
+            turn(loop)
+            turn(loop)
+            loop.remove_reader(left)
+            loop.remove_writer(left)
+            loop.remove_reader(left)
+
+
+@scenario
+def a_reader_left_at_close(loop: Loop) -> None:
+    read, write = os.pipe()
+    try:
+        loop.add_reader(read, nothing, [])
+        loop.add_writer(write, nothing, [])
+        turn(loop)
+        loop.close()
+    finally:
+        os.close(read)
+        os.close(write)
+
+
+@scenario
+def signal_handlers(loop: Loop) -> None:
+    loop.add_signal_handler(signal.SIGUSR1, loop.stop)
+    os.kill(os.getpid(), signal.SIGUSR1)
+    loop.run_forever()
+    loop.remove_signal_handler(signal.SIGUSR1)
+    loop.add_signal_handler(signal.SIGUSR2, nothing, [])
+
+
+@scenario
+def another_thread(loop: Loop) -> None:
+    def work() -> None:
+        for _ in range(20):
+            loop.call_soon_threadsafe(nothing, [])
+        loop.call_soon_threadsafe(loop.stop)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    loop.run_forever()
+    thread.join()
+
+
+@scenario
+def an_executor(loop: Loop) -> None:
+    loop.run_until_complete(loop.run_in_executor(None, nothing))
+    loop.run_until_complete(loop.shutdown_default_executor())
+
+
+@scenario
+def debug_mode(loop: Loop) -> None:
+    loop.set_debug(True)
+    loop.call_soon(nothing, 1, 2)
+    loop.call_later(0, nothing)
+    repr(loop.call_soon(nothing))
+    turn(loop)
+    turn(loop)
+    loop.set_debug(False)
+
+
+@scenario
+def attributes_of_a_loop(loop: Loop) -> None:
+    loop.own = loop  # type: ignore[attr-defined]
+    loop.time = loop.time  # type: ignore[method-assign]
+    turn(loop)
+
+
+@scenario
+def metrics(loop: Loop) -> None:
+    turn(loop)
+    snapshot = getattr(loop, "metrics", dict)()
+    repr(snapshot)
