@@ -4,13 +4,17 @@
     asyncio.run(main(), loop_factory=asyncloop.new_event_loop)
 """
 
+from typing import TYPE_CHECKING
+
 from asyncloop._core import Loop, libuv_version
+from asyncloop._metrics import Metrics
 from asyncloop._run import build_info, new_event_loop, run
 from asyncloop._version import __version__
 
 __all__ = (
     "EventLoopPolicy",
     "Loop",
+    "Metrics",
     "__version__",
     "build_info",
     "install",
@@ -18,6 +22,10 @@ __all__ = (
     "new_event_loop",
     "run",
 )
+
+if TYPE_CHECKING:
+    from asyncloop._core import _EventLoopPolicy as EventLoopPolicy
+    from asyncloop._policy import install
 
 
 def __getattr__(name: str) -> object:

@@ -210,7 +210,7 @@ def _make_child_watcher(self: Any) -> Any:
     """3.14 keeps the watcher of child processes on the loop."""
     name = (
         "_PidfdChildWatcher"
-        if unix_events.can_use_pidfd()
+        if unix_events.can_use_pidfd()  # type: ignore[attr-defined]
         else "_ThreadedChildWatcher"
     )
     watcher = getattr(unix_events, name)()

@@ -9,7 +9,7 @@ HAS_POLICIES = sys.version_info < (3, 16)
 POLICIES_ARE_DEPRECATED = sys.version_info >= (3, 14)
 ASYNCIO_RESETS_AFTER_FORK = sys.version_info >= (3, 12)
 
-_format_source = format_helpers._format_callback_source  # type: ignore
+_format_source: Any = format_helpers._format_callback_source
 
 # Whether asyncio hides a callback's arguments outside debug mode came with a
 # security fix that some patch releases have and others do not: ask it.

@@ -25,13 +25,18 @@ from collections.abc import (
 )
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextvars import Context
-from socket import _Address, _GetAddrInfoResult, _RetAddress, socket
+from socket import (
+    AddressFamily,
+    SocketKind,
+    _Address,
+    _RetAddress,
+    socket,
+)
 from traceback import StackSummary
 from typing import (
     IO,
     Any,
     Literal,
-    NoReturn,
     Protocol,
     TypeAlias,
     TypeVar,
@@ -39,9 +44,9 @@ from typing import (
     overload,
     type_check_only,
 )
-from typing_extensions import TypeVarTuple, Unpack
+from typing_extensions import TypeVarTuple, Unpack, disjoint_base
 
-from asyncloop._cold import ColdMethods, _SelectorView
+from asyncloop._cold import ColdMethods, _LazyAttribute
 from asyncloop._metrics import Metrics
 
 _T = TypeVar("_T")
@@ -55,6 +60,19 @@ _ExceptionHandler: TypeAlias = Callable[
 _ServerProtocol: TypeAlias = Callable[[], asyncio.BaseProtocol]
 _TLS: TypeAlias = _ssl.SSLContext | bool | None
 _Stdio: TypeAlias = int | IO[Any] | None
+_IPv4: TypeAlias = tuple[str, int]
+_IPv6: TypeAlias = tuple[str, int, int, int]
+# The second kind of IPv6 address is that of a Python built without IPv6.
+_AddrInfo: TypeAlias = (
+    tuple[Literal[AddressFamily.AF_INET], SocketKind, int, str, _IPv4]
+    | tuple[
+        Literal[AddressFamily.AF_INET6],
+        SocketKind,
+        int,
+        str,
+        _IPv6 | tuple[int, bytes],
+    ]
+)
 
 if sys.version_info >= (3, 12):
     _Coroutine: TypeAlias = Coroutine[Any, Any, _T]
@@ -70,30 +88,48 @@ class _TaskFactory(Protocol):
         self, loop: asyncio.AbstractEventLoop, coro: _Coroutine[_T], /
     ) -> asyncio.Future[_T]: ...
 
-# Handles are not asyncio's by inheritance, but isinstance() says that they
-# are. Only a loop makes them.
-class Handle(asyncio.Handle):
-    def __init__(self, never: NoReturn, /) -> None: ...
+# Only a loop makes handles. isinstance() takes them for asyncio's, and so do
+# the methods below; what follows is their own C type.
+@disjoint_base
+class Handle:
+    def cancel(self) -> None: ...
+    def cancelled(self) -> bool: ...
+    if sys.version_info >= (3, 12):
+        def get_context(self) -> Context: ...
+
+    def _run(self) -> None: ...
+    def _repr_info(self) -> list[str]: ...
     @property
     def _callback(self) -> Callable[..., object] | None: ...
     @property
+    def _args(self) -> tuple[Any, ...] | None: ...
+    @property
     def _context(self) -> Context: ...
+    @property
+    def _cancelled(self) -> bool: ...
     @property
     def _loop(self) -> Loop | None: ...
     @property
     def _repr(self) -> str | None: ...
     @property
     def _source_traceback(self) -> StackSummary | None: ...
-    def _repr_info(self) -> list[str]: ...
 
 @final
-class TimerHandle(Handle, asyncio.TimerHandle):
-    def __init__(self, never: NoReturn, /) -> None: ...
+class TimerHandle(Handle):
+    def when(self) -> float: ...
+    def __hash__(self) -> int: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    def __lt__(self, other: asyncio.TimerHandle, /) -> bool: ...
+    def __le__(self, other: asyncio.TimerHandle, /) -> bool: ...
+    def __gt__(self, other: asyncio.TimerHandle, /) -> bool: ...
+    def __ge__(self, other: asyncio.TimerHandle, /) -> bool: ...
     @property
     def _when(self) -> float: ...
     @property
     def _scheduled(self) -> bool: ...
 
+@disjoint_base
 class LoopCore:
     slow_callback_duration: float
     def __init__(self) -> None: ...
@@ -101,13 +137,13 @@ class LoopCore:
 
     # Running.
     def run_forever(self) -> None: ...
-    def run_until_complete(self, future: _Awaitable[_T], /) -> _T: ...
+    def run_until_complete(self, future: _Awaitable[_T]) -> _T: ...
     def stop(self) -> None: ...
     def close(self) -> None: ...
     def is_running(self) -> bool: ...
     def is_closed(self) -> bool: ...
     def get_debug(self) -> bool: ...
-    def set_debug(self, enabled: bool, /) -> None: ...
+    def set_debug(self, enabled: bool) -> None: ...
     def metrics(self) -> Metrics: ...
 
     # Scheduling.
@@ -164,25 +200,23 @@ class LoopCore:
         self,
         fd: FileDescriptorLike,
         callback: Callable[[Unpack[_Ts]], Any],
-        /,
         *args: Unpack[_Ts],
     ) -> None: ...
     def add_writer(
         self,
         fd: FileDescriptorLike,
         callback: Callable[[Unpack[_Ts]], Any],
-        /,
         *args: Unpack[_Ts],
     ) -> None: ...
-    def remove_reader(self, fd: FileDescriptorLike, /) -> bool: ...
-    def remove_writer(self, fd: FileDescriptorLike, /) -> bool: ...
+    def remove_reader(self, fd: FileDescriptorLike) -> bool: ...
+    def remove_writer(self, fd: FileDescriptorLike) -> bool: ...
 
     # Private: what libraries and asyncio's own functions touch. The two
     # lists are copies; a task that is ready stands there itself.
     @property
     def _ready(self) -> list[asyncio.Handle | asyncio.Task[Any]]: ...
     @property
-    def _scheduled(self) -> list[TimerHandle]: ...
+    def _scheduled(self) -> list[asyncio.TimerHandle]: ...
     @property
     def _thread_id(self) -> int | None: ...
     @property
@@ -220,14 +254,12 @@ class LoopCore:
         self,
         fd: FileDescriptorLike,
         callback: Callable[[Unpack[_Ts]], Any],
-        /,
         *args: Unpack[_Ts],
     ) -> asyncio.Handle: ...
     def _add_writer(
         self,
         fd: FileDescriptorLike,
         callback: Callable[[Unpack[_Ts]], Any],
-        /,
         *args: Unpack[_Ts],
     ) -> asyncio.Handle: ...
     def _remove_reader(self, fd: FileDescriptorLike, /) -> bool: ...
@@ -285,11 +317,9 @@ class Loop(LoopCore, ColdMethods, asyncio.AbstractEventLoop):
         type: int = 0,
         proto: int = 0,
         flags: int = 0,
-    ) -> _GetAddrInfoResult: ...
+    ) -> list[_AddrInfo]: ...
     async def getnameinfo(
-        self,
-        sockaddr: tuple[str, int] | tuple[str, int, int, int],
-        flags: int = 0,
+        self, sockaddr: _IPv4 | _IPv6, flags: int = 0
     ) -> tuple[str, str]: ...
 
     # Connections: a host and a port, or a socket.
@@ -678,8 +708,7 @@ class Loop(LoopCore, ColdMethods, asyncio.AbstractEventLoop):
     ) -> tuple[asyncio.SubprocessTransport, _ProtocolT]: ...
 
     # Private.
-    @property
-    def _selector(self) -> _SelectorView: ...
+    _selector: _LazyAttribute
     def _check_callback(self, callback: object, method: str) -> None: ...
     def _check_signal(self, sig: int) -> None: ...
 
@@ -689,7 +718,6 @@ else:
     from asyncio import DefaultEventLoopPolicy as _PolicyBase
 
 # Not an attribute of the module: _event_loop_policy() makes it.
-@type_check_only
 class _EventLoopPolicy(_PolicyBase):
     def new_event_loop(self) -> Loop: ...
 

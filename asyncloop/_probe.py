@@ -53,7 +53,7 @@ def _callbacks(loop: Any) -> tuple[Any, Any]:
     task = asyncio.Task(_wait(future), loop=loop)
     step = loop.queued[0][0]
     loop.run_queued()
-    waiting: Any = future._callbacks  # type: ignore[attr-defined]
+    waiting: Any = future._callbacks
     wakeup = waiting[0][0] if waiting else None
     future.set_result(None)
     loop.run_queued()
@@ -179,7 +179,8 @@ class _Layout:
             self.check_future()
             self.check_errors()
             self.check_task()
-        except (_Mismatch, KeyError):
+        except Exception:
+            # A _Mismatch, or an asyncio that has changed more than that.
             return False
         return True
 
@@ -188,7 +189,10 @@ def _look(core: Any) -> _Found:
     loop: Any = _Recorder()
     asyncio._set_running_loop(loop)
     try:
-        step, wakeup = _callbacks(loop)
+        try:
+            step, wakeup = _callbacks(loop)
+        except Exception:
+            return None, None, False
         wanted = os.environ.get(SWITCH, "1") != "0"
         return step, wakeup, wanted and _Layout(core, loop).is_right()
     finally:

@@ -74,6 +74,7 @@ core_exec(PyObject *module)
 {
     struct al_state *st = PyModule_GetState(module);
 
+    st->module = module;
     al_fork_setup();
     if (al_asyncio_setup(module, st) < 0 || al_handle_setup(module, st) < 0 ||
         al_native_setup(module, st) < 0) {

@@ -216,38 +216,6 @@ static PyMethodDef loop_methods[] = {
 
 /* --- life and death -------------------------------------------------------- */
 
-/* Is `name` of this class another one than ours? -1 with an exception set. */
-static int
-class_overrides(LoopObject *self, PyObject *name, PyObject *ours)
-{
-    PyObject *found = PyObject_GetAttr((PyObject *)Py_TYPE(self), name);
-    Py_XDECREF(found);
-    return found == NULL ? -1 : found != ours;
-}
-
-/* Note which of the methods that C calls or cuts short are not ours.
- * 0, or -1 with an exception set. */
-static int
-look_for_overrides(LoopObject *self)
-{
-    struct al_state *st = self->st;
-
-    if (st->loop_class == NULL) {
-        return 0; /* import: the class is being made */
-    }
-    int time = class_overrides(self, st->str_time, st->loop_time);
-    int call_soon =
-        class_overrides(self, st->str_call_soon, st->loop_call_soon);
-    int get_debug =
-        class_overrides(self, st->str_get_debug, st->loop_get_debug);
-    if (time < 0 || call_soon < 0 || get_debug < 0) {
-        return -1;
-    }
-    self->time_is_overridden = time;
-    self->no_short_cuts = call_soon || get_debug;
-    return 0;
-}
-
 static int
 ask_debug_mode(LoopObject *self)
 {
@@ -283,7 +251,7 @@ loop_tp_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     al_watch_setup_loop(self);
     al_native_setup_loop(self);
     if (al_loop_open(self) < 0 || ask_debug_mode(self) < 0 ||
-        look_for_overrides(self) < 0) {
+        al_life_look_for_overrides(self) < 0) {
         Py_DECREF(self);
         return NULL;
     }
@@ -316,17 +284,18 @@ loop_tp_setattro(PyObject *op, PyObject *name, PyObject *value)
     if (!PyUnicode_Check(name)) {
         return 0;
     }
-    bool is_time = PyUnicode_Compare(name, st->str_time) == 0;
-    bool is_cut_short = PyUnicode_Compare(name, st->str_call_soon) == 0 ||
-                        PyUnicode_Compare(name, st->str_get_debug) == 0;
-    if (is_time || is_cut_short) {
-        if (value == NULL) {
-            return look_for_overrides(self);
-        }
-        self->time_is_overridden |= is_time;
-        self->no_short_cuts |= is_cut_short;
+    bool is_set = value != NULL;
+    if (PyUnicode_Compare(name, st->str_time) == 0) {
+        self->time_on_instance = is_set;
     }
-    return 0;
+    else if (PyUnicode_Compare(name, st->str_call_soon) == 0 ||
+             PyUnicode_Compare(name, st->str_get_debug) == 0) {
+        self->short_cut_on_instance = is_set;
+    }
+    else {
+        return 0;
+    }
+    return al_life_look_for_overrides(self);
 }
 
 /* Visit what the queues hold. A reader that is queued is visited by its

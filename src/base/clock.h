@@ -3,7 +3,7 @@
  * al_clock_ns() is the clock of time.monotonic(), in nanoseconds; deadlines
  * are compared with it. al_ticks() is a cheaper counter (10 ns against 22)
  * that only measures how long ago something was: nothing may depend on its
- * rate, which loop/budget.h learns by itself.
+ * rate, which loop/run.c learns by itself.
  *
  * Threads: any.
  */

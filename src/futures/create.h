@@ -15,7 +15,7 @@ PyObject *al_create_py_task(PyObject *op, PyObject *const *args,
     {                                                                         \
         "create_task", _PyCFunction_CAST(al_create_py_task),                  \
             METH_FASTCALL | METH_KEYWORDS,                                    \
-            "create_task($self, coro, /, **kwargs)\n--\n\n"                   \
+            "create_task($self, coro, **kwargs)\n--\n\n"                      \
             "Schedule a coroutine as an asyncio.Task."                        \
     }
 

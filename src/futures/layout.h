@@ -33,7 +33,8 @@
 enum { AL_PENDING = 0, AL_CANCELLED = 1, AL_FINISHED = 2 };
 
 typedef struct {
-    PyObject_HEAD PyObject *loop;
+    PyObject_HEAD
+    PyObject *loop;
     PyObject *callback0;
     PyObject *context0;
     PyObject *callbacks;
@@ -92,7 +93,8 @@ typedef struct {
 
 /* The object that a stock task gives to call_soon for a step. */
 typedef struct {
-    PyObject_HEAD PyObject *task;
+    PyObject_HEAD
+    PyObject *task;
     PyObject *arg; /* an exception to throw, or NULL */
 } al_stock_step;
 

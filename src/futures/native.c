@@ -117,32 +117,88 @@ al_native_take(LoopObject *self, PyObject *callback, PyObject *const *args,
     return al_loop_push_steal(self, Py_NewRef(task)) < 0 ? -1 : 1;
 }
 
+/* A handle that steps `task` when it runs; `error` is thrown into it, or is
+ * NULL. New reference or NULL. */
+static HandleObject *
+handle_of_step(LoopObject *self, PyObject *task, PyObject *error)
+{
+    PyObject *wake = al_wake_new(self->st, task, error);
+    if (wake == NULL) {
+        return NULL;
+    }
+    HandleObject *handle =
+        al_handle_new(self->handles, wake, NULL, 0,
+                      Py_NewRef(((al_task *)task)->context), NULL);
+    Py_DECREF(wake);
+    return handle;
+}
+
+PyObject *
+al_native_as_handle_steal(LoopObject *self, PyObject *task)
+{
+    HandleObject *handle = handle_of_step(self, task, NULL);
+    Py_DECREF(task);
+    return (PyObject *)handle;
+}
+
+int
+al_native_throw_soon_steal(LoopObject *self, al_task *task, PyObject *error)
+{
+    HandleObject *handle = handle_of_step(self, (PyObject *)task, error);
+    Py_DECREF(error);
+    return handle == NULL ? -1 : al_loop_push_steal(self, (PyObject *)handle);
+}
+
+/* Count and make one step. Steals `error`. 0, or -1 with an exception set. */
+static int
+step_steal(LoopObject *self, al_task *task, PyObject *error)
+{
+    if (task->base.state != AL_PENDING) {
+        Py_XDECREF(error);
+        PyErr_Format(self->st->InvalidStateError, "__step(): already done: %R",
+                     task);
+        return -1;
+    }
+    self->st->native_steps++;
+    return al_step(self, task, error);
+}
+
+int
+al_native_wake(LoopObject *self, PyObject *task, PyObject *error_steal)
+{
+    if (al_loop_check_closed(self) < 0) {
+        Py_XDECREF(error_steal);
+        return -1;
+    }
+    if (!al_registry_is_busy(self)) {
+        int rc = step_steal(self, (al_task *)task, error_steal);
+        al_registry_leave(self);
+        return rc;
+    }
+    if (error_steal != NULL) {
+        return al_native_throw_soon_steal(self, (al_task *)task, error_steal);
+    }
+    return al_loop_push_steal(self, Py_NewRef(task));
+}
+
 /* The machinery of a step failed: tell the exception handler, in the way of a
  * callback that raised. 0, or -1: the exception leaves the loop. */
 static int
 step_failed(LoopObject *self, PyObject *task)
 {
     PyObject *error = al_err_take();
-    HandleObject *handle = NULL;
-    int rc = -1;
 
     al_registry_leave(self);
     al_run_leave_context(self);
-    PyObject *wake = al_wake_new(self->st, task);
-    if (wake != NULL) {
-        handle = al_handle_new(self->handles, wake, NULL, 0,
-                               Py_NewRef(((al_task *)task)->context), NULL);
-        Py_DECREF(wake);
-    }
-    if (handle != NULL) {
-        al_err_give_back_steal(error);
-        rc = al_report_callback_error(self, handle);
-        al_handle_drop(handle);
-        Py_DECREF(handle);
-    }
-    else {
+    HandleObject *handle = handle_of_step(self, task, NULL);
+    if (handle == NULL) {
         Py_XDECREF(error);
+        return -1;
     }
+    al_err_give_back_steal(error);
+    int rc = al_report_callback_error(self, handle);
+    al_handle_drop(handle);
+    Py_DECREF(handle);
     return rc;
 }
 
@@ -150,20 +206,11 @@ int
 al_native_run_steal(LoopObject *self, PyObject *op)
 {
     al_task *task = (al_task *)op;
-    int rc;
 
     self->counters.task_switches++;
-    self->st->native_steps++;
-    if (task->base.state != AL_PENDING) {
-        PyErr_Format(self->st->InvalidStateError, "__step(): already done: %R",
-                     op);
-        rc = -1;
-    }
-    else {
-        rc = al_run_enter_context(self, task->context);
-        if (rc == 0) {
-            rc = al_step(self, task);
-        }
+    int rc = al_run_enter_context(self, task->context);
+    if (rc == 0) {
+        rc = step_steal(self, task, NULL);
     }
     if (rc < 0 && !al_err_leaves_loop()) {
         rc = step_failed(self, op);
@@ -221,12 +268,16 @@ static int
 find_registries(struct al_state *st)
 {
     st->current_tasks = al_import_attribute("asyncio.tasks", "_current_tasks");
-    PyObject *all = al_import_attribute("asyncio.tasks", AL_ALL_TASKS);
-    if (all != NULL) {
-        st->all_tasks = PyObject_GetAttrString(all, "data");
-        Py_DECREF(all);
+    if (st->current_tasks == NULL) {
+        return -1;
     }
-    if (st->current_tasks == NULL || st->all_tasks == NULL) {
+    PyObject *all = al_import_attribute("asyncio.tasks", AL_ALL_TASKS);
+    if (all == NULL) {
+        return -1;
+    }
+    st->all_tasks = PyObject_GetAttrString(all, "data");
+    Py_DECREF(all);
+    if (st->all_tasks == NULL) {
         return -1;
     }
     if (!PyDict_CheckExact(st->current_tasks) ||
@@ -284,6 +335,23 @@ al_native_run_steal(LoopObject *self, PyObject *op)
     Py_UNREACHABLE(); /* nothing puts a task into the ring */
 }
 
+PyObject *
+al_native_as_handle_steal(LoopObject *self, PyObject *task)
+{
+    (void)self;
+    (void)task;
+    Py_UNREACHABLE();
+}
+
+int
+al_native_wake(LoopObject *self, PyObject *task, PyObject *error_steal)
+{
+    (void)self;
+    (void)task;
+    (void)error_steal;
+    Py_UNREACHABLE(); /* nothing makes a wake object */
+}
+
 void
 al_native_leave_task(LoopObject *self)
 {
@@ -302,6 +370,7 @@ find_internals(struct al_state *st)
 static const struct al_task_ops task_ops = {
     .run_steal = al_native_run_steal,
     .take = al_native_take,
+    .as_handle_steal = al_native_as_handle_steal,
     .leave_task = al_native_leave_task,
 };
 
@@ -314,7 +383,7 @@ al_native_setup_loop(LoopObject *self)
 /* Let Python look at live tasks: what they hand to call_soon, and whether the
  * layout is the one that this file was compiled for. */
 static int
-ask_probe(PyObject *module, struct al_state *st)
+ask_probe(PyObject *module, struct al_state *st, bool may_be_native)
 {
     PyObject *probe = al_import_attribute("asyncloop._probe", "look");
     if (probe == NULL) {
@@ -336,7 +405,7 @@ ask_probe(PyObject *module, struct al_state *st)
         if (PyCFunction_CheckExact(wakeup)) {
             st->task_wakeup = PyCFunction_GET_FUNCTION(wakeup);
         }
-        st->native_tasks = AL_TASK_LAYOUT != 0 && is_right;
+        st->native_tasks = AL_TASK_LAYOUT != 0 && may_be_native && is_right;
     }
     Py_DECREF(found);
     return rc;
@@ -345,8 +414,17 @@ ask_probe(PyObject *module, struct al_state *st)
 int
 al_native_setup(PyObject *module, struct al_state *st)
 {
-    if (al_wake_setup(module, st) < 0 || find_internals(st) < 0) {
+    if (al_wake_setup(module, st) < 0) {
         return -1;
     }
-    return ask_probe(module, st);
+    if (find_internals(st) == 0) {
+        return ask_probe(module, st, true);
+    }
+    /* Not where this file expects them: asyncio's own steps, then. */
+    if (!PyErr_ExceptionMatches(PyExc_ImportError) &&
+        !PyErr_ExceptionMatches(PyExc_AttributeError)) {
+        return -1;
+    }
+    PyErr_Clear();
+    return ask_probe(module, st, false);
 }

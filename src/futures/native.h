@@ -6,8 +6,9 @@
  * the task (layout.h), so asyncio's code and ours take turns on one object
  * without knowing of each other, and nothing that looks at a task can tell.
  *
- * What asyncio schedules itself is recognised: its step objects and wake-ups
- * in call_soon become ring entries too (al_native_take).
+ * What asyncio schedules itself is recognised while native tasks are on: its
+ * step objects and wake-ups in call_soon become ring entries too
+ * (al_native_take).
  *
  * Rules:
  *   1. a task is stepped only while it is pending, has an exact type and an
@@ -40,11 +41,22 @@ PyObject *al_native_new_future(LoopObject *self);
 PyObject *al_native_new_task(LoopObject *self, PyObject *coro, PyObject *name,
                              PyObject *context);
 
+/* Step a task now, as a callback does, in the context that is current; when a
+ * task is being stepped already, queue it. Steals `error`, which may be NULL.
+ * 0, or -1 with an exception set. */
+int al_native_wake(LoopObject *self, PyObject *task, PyObject *error_steal);
+
+/* Throw an exception into a task in its next step. Steals the error.
+ * 0, or -1 with an exception set. */
+int al_native_throw_soon_steal(LoopObject *self, al_task *task,
+                               PyObject *error);
+
 /* The members of al_task_ops. */
 int al_native_run_steal(LoopObject *self, PyObject *task);
 int al_native_take(LoopObject *self, PyObject *callback, PyObject *const *args,
                    size_t nargs);
 void al_native_leave_task(LoopObject *self);
+PyObject *al_native_as_handle_steal(LoopObject *self, PyObject *task);
 
 /* Give a new loop its task_ops. */
 void al_native_setup_loop(LoopObject *self);

@@ -24,6 +24,13 @@ al_registry_enter(LoopObject *self, PyObject *task)
     return 0;
 }
 
+bool
+al_registry_is_busy(LoopObject *self)
+{
+    (void)self;
+    return al_thread_tasks_of(PyThreadState_Get())->running_task != NULL;
+}
+
 void
 al_registry_step_over(LoopObject *self)
 {
@@ -70,20 +77,35 @@ al_registry_discard(struct al_state *st, al_task *task)
 int
 al_registry_enter(LoopObject *self, PyObject *task)
 {
+    self->stepping = true;
     if (self->current_task == task) {
         return 0;
     }
     if (PyDict_SetItem(self->st->current_tasks, (PyObject *)self, task) < 0) {
+        self->stepping = false;
         return -1;
     }
     self->current_task = task; /* borrowed from the dictionary */
     return 0;
 }
 
+bool
+al_registry_is_busy(LoopObject *self)
+{
+    if (self->stepping) {
+        return true;
+    }
+    /* An entry that is not our own left-over is asyncio's own step. */
+    PyObject *entry =
+        PyDict_GetItemWithError(self->st->current_tasks, (PyObject *)self);
+    PyErr_Clear();
+    return entry != NULL && entry != self->current_task;
+}
+
 void
 al_registry_step_over(LoopObject *self)
 {
-    (void)self;
+    self->stepping = false;
 }
 
 void

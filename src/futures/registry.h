@@ -14,6 +14,9 @@
 /* Make `task` the current task. 0, or -1 with an exception set. */
 int al_registry_enter(LoopObject *self, PyObject *task);
 
+/* Is a task of this loop (or thread) being stepped right now, by whomever? */
+bool al_registry_is_busy(LoopObject *self);
+
 /* The step is over. Up to 3.13 the entry may stay until al_registry_leave:
  * the next step replaces it. */
 void al_registry_step_over(LoopObject *self);

@@ -155,7 +155,7 @@ resume_with(struct al_state *st, al_task *task, PyObject **error)
     if (waiter != NULL) {
         task->fut_waiter = NULL; /* ours */
         int rc = awaited_by_discard(st, waiter, (PyObject *)task);
-        if (rc == 0) {
+        if (rc == 0 && *error == NULL) {
             rc = outcome_of(st, waiter, error);
         }
         Py_DECREF(waiter);
@@ -332,31 +332,11 @@ finish_with_error(LoopObject *self, al_task *task)
 
 /* --- what the coroutine waits for ------------------------------------------- */
 
-/* The task is to be resumed with this exception, in its next step: it waits
- * for a future that has it already. 0, or -1 with an exception set. */
-static int
-throw_soon_steal(LoopObject *self, al_task *task, PyObject *error)
-{
-    struct al_state *st = self->st;
-    PyTypeObject *type = (PyTypeObject *)st->aio_Future;
-    al_future *future = (al_future *)type->tp_alloc(type, 0);
-
-    if (future == NULL) {
-        Py_DECREF(error);
-        return -1;
-    }
-    future->loop = Py_NewRef((PyObject *)self);
-    future->exception = error; /* the future's */
-    future->state = AL_FINISHED;
-    Py_XSETREF(task->fut_waiter, (PyObject *)future);
-    return al_loop_push_steal(self, Py_NewRef((PyObject *)task));
-}
-
 static int
 refuse(LoopObject *self, al_task *task, const char *format, PyObject *what)
 {
     PyErr_Format(PyExc_RuntimeError, format, task, what);
-    return throw_soon_steal(self, task, al_err_take());
+    return al_native_throw_soon_steal(self, task, al_err_take());
 }
 
 /* A cancellation came in while the coroutine ran, and it waits again: cancel
@@ -408,7 +388,7 @@ wait_for_native_steal(LoopObject *self, al_task *task, PyObject *op)
         rc = al_loop_push_steal(self, Py_NewRef((PyObject *)task));
     }
     else {
-        PyObject *wake = al_wake_new(st, (PyObject *)task);
+        PyObject *wake = al_wake_new(st, (PyObject *)task, NULL);
         if (wake == NULL) {
             goto done;
         }
@@ -466,7 +446,7 @@ wait_for_foreign(LoopObject *self, al_task *task, PyObject *future,
             0) {
         return -1;
     }
-    PyObject *wake = al_wake_new(st, (PyObject *)task);
+    PyObject *wake = al_wake_new(st, (PyObject *)task, NULL);
     if (wake == NULL) {
         return -1;
     }
@@ -502,7 +482,7 @@ wait_for_other(LoopObject *self, al_task *task, PyObject *op)
                       op);
     }
     PyErr_Format(PyExc_RuntimeError, "Task got bad yield: %R", op);
-    return throw_soon_steal(self, task, al_err_take());
+    return al_native_throw_soon_steal(self, task, al_err_take());
 }
 
 /* The coroutine yielded `op`. 0, or -1 with an exception set. */
@@ -517,7 +497,7 @@ wait_for_steal(LoopObject *self, al_task *task, PyObject *op)
     if (op == (PyObject *)task) {
         PyErr_Format(PyExc_RuntimeError, "Task cannot await on itself: %R",
                      op);
-        rc = throw_soon_steal(self, task, al_err_take());
+        rc = al_native_throw_soon_steal(self, task, al_err_take());
     }
     else if (!is_native_future(self->st, op)) {
         rc = wait_for_other(self, task, op);
@@ -539,10 +519,10 @@ wait_for_steal(LoopObject *self, al_task *task, PyObject *op)
 }
 
 int
-al_step(LoopObject *self, al_task *task)
+al_step(LoopObject *self, al_task *task, PyObject *error_steal)
 {
     struct al_state *st = self->st;
-    PyObject *error = NULL;
+    PyObject *error = error_steal;
     PyObject *result = NULL;
     int rc;
 

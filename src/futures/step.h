@@ -6,9 +6,10 @@
 #include "loop/loop.h"
 
 /* Resume the coroutine of a pending task, whose context is current, and do
- * what follows. The caller holds a reference.
+ * what follows. `error`, stolen, is thrown into it if it is not NULL. The
+ * caller holds a reference to the task.
  * 0, or -1 with an exception set (KeyboardInterrupt, SystemExit, or a failure
  * of the machinery itself). */
-int al_step(LoopObject *self, al_task *task);
+int al_step(LoopObject *self, al_task *task, PyObject *error_steal);
 
 #endif

@@ -5,8 +5,10 @@
 
 #include "futures/wake.h"
 
+#include "futures/native.h"
+
 PyObject *
-al_wake_new(struct al_state *st, PyObject *task)
+al_wake_new(struct al_state *st, PyObject *task, PyObject *error)
 {
     WakeObject *self = st->free_wakes;
 
@@ -22,6 +24,7 @@ al_wake_new(struct al_state *st, PyObject *task)
         }
     }
     self->task = Py_NewRef(task);
+    self->error = Py_XNewRef(error);
     PyObject_GC_Track((PyObject *)self);
     return (PyObject *)self;
 }
@@ -42,16 +45,14 @@ wake_tp_call(PyObject *op, PyObject *args, PyObject *kwargs)
 {
     (void)args;
     (void)kwargs;
-    PyObject *task = ((WakeObject *)op)->task;
-    PyObject *owner = task == NULL ? NULL : ((al_task *)task)->base.loop;
+    WakeObject *self = (WakeObject *)op;
 
-    if (owner == NULL) {
+    if (self->task == NULL || ((al_task *)self->task)->base.loop == NULL) {
         Py_RETURN_NONE; /* the collector took it apart */
     }
     /* Only loops of ours have given out such an object. */
-    LoopObject *loop = (LoopObject *)owner;
-    if (al_loop_check_closed(loop) < 0 ||
-        al_loop_push_steal(loop, Py_NewRef(task)) < 0) {
+    LoopObject *loop = (LoopObject *)((al_task *)self->task)->base.loop;
+    if (al_native_wake(loop, self->task, Py_XNewRef(self->error)) < 0) {
         return NULL;
     }
     Py_RETURN_NONE;
@@ -80,6 +81,7 @@ wake_tp_traverse(PyObject *op, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(op));
     Py_VISIT(((WakeObject *)op)->task);
+    Py_VISIT(((WakeObject *)op)->error);
     return 0;
 }
 
@@ -87,6 +89,7 @@ static int
 wake_tp_clear(PyObject *op)
 {
     Py_CLEAR(((WakeObject *)op)->task);
+    Py_CLEAR(((WakeObject *)op)->error);
     return 0;
 }
 
@@ -98,10 +101,13 @@ wake_tp_dealloc(PyObject *op)
     PyObject_GC_UnTrack(op);
     WakeObject *self = (WakeObject *)op;
     PyTypeObject *tp = Py_TYPE(op);
-    struct al_state *st = PyType_GetModuleState(tp);
+    /* At the end of the interpreter the module may be gone already. */
+    PyObject *module = ((PyHeapTypeObject *)tp)->ht_module;
+    struct al_state *st = module == NULL ? NULL : al_state_of_module(module);
 
     (void)wake_tp_clear(op);
-    if (st->free_wakes_len < FREE_WAKES_MAX) {
+    if (st != NULL && st->wake_type != NULL &&
+        st->free_wakes_len < FREE_WAKES_MAX) {
         self->task = st->free_wakes;
         st->free_wakes = self;
         st->free_wakes_len++;

@@ -2,7 +2,9 @@
  *
  * A callable that stands among the future's callbacks; asyncio hands it to
  * call_soon when the future is done, which recognises it and queues the task
- * itself. Called directly, by whoever that may be, it queues the task too.
+ * itself. Called (by a handle, in debug mode or where call_soon is not ours)
+ * it steps the task at once, as asyncio's own does. With an error it also
+ * serves as the callback of the step that throws it.
  * Tracked by the collector, since future and task form cycles, and kept on a
  * free list, since every wait needs one.
  *
@@ -15,11 +17,13 @@
 #include "loop/loop.h"
 
 typedef struct {
-    PyObject_HEAD PyObject *task; /* strong */
+    PyObject_HEAD
+    PyObject *task;  /* strong */
+    PyObject *error; /* strong; to be thrown into the task, or NULL */
 } WakeObject;
 
-/* New reference, or NULL with MemoryError set. */
-PyObject *al_wake_new(struct al_state *st, PyObject *task);
+/* New reference, or NULL with MemoryError set; `error` may be NULL. */
+PyObject *al_wake_new(struct al_state *st, PyObject *task, PyObject *error);
 
 int al_wake_setup(PyObject *module, struct al_state *st);
 

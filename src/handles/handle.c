@@ -35,6 +35,7 @@ al_handle_pool_new(struct al_state *st, PyObject *loop)
     al_slab_pool_init(&pool->small, SMALL_CELL, pool);
     al_slab_pool_init(&pool->large, LARGE_CELL, pool);
     pool->st = st;
+    pool->module = Py_NewRef(st->module);
     pool->loop = loop;
     return pool;
 }
@@ -45,7 +46,9 @@ pool_free_if_unused(al_handle_pool *pool)
     if (pool->loop == NULL && pool->small.live == 0 && pool->large.live == 0) {
         al_slab_pool_free(&pool->small);
         al_slab_pool_free(&pool->large);
+        PyObject *module = pool->module;
         free(pool);
+        Py_DECREF(module);
     }
 }
 
@@ -210,7 +213,8 @@ al_handle_wait_while_running(HandleObject *self)
 
     while (self->flags & AL_HANDLE_RUNNING && pool->runner != 0 &&
            pool->runner != PyThread_get_thread_ident()) {
-        Py_BEGIN_ALLOW_THREADS(void) nanosleep(&pause, NULL);
+        Py_BEGIN_ALLOW_THREADS
+        nanosleep(&pause, NULL);
         Py_END_ALLOW_THREADS
     }
 }

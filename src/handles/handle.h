@@ -38,9 +38,9 @@ enum {
 #define AL_TIMER_HANDLE_ARGS 3
 
 typedef struct {
-    PyObject_HEAD PyObject
-        *callback;     /* strong; NULL when it has run or is cancelled */
-    PyObject *context; /* strong; NULL means the empty context */
+    PyObject_HEAD
+    PyObject *callback; /* strong; NULL when it has run or is cancelled */
+    PyObject *context;  /* strong; NULL means the empty context */
     PyObject *weakrefs;
     uint16_t flags;
     uint8_t nargs;
@@ -60,7 +60,8 @@ typedef struct al_handle_pool {
     al_slab_pool small;
     al_slab_pool large;
     struct al_state *st;
-    PyObject *loop; /* borrowed; NULL once the loop is gone */
+    PyObject *module; /* strong: keeps `st` alive to the end */
+    PyObject *loop;   /* borrowed; NULL once the loop is gone */
     /* The loop's: take a timer that was cancelled out of the heap, dropping
      * the heap's reference. */
     void (*on_timer_cancel)(PyObject *loop, TimerHandleObject *timer);

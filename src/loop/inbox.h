@@ -9,10 +9,10 @@
  * caller holds a reference to the loop. */
 void al_inbox_wake(LoopObject *self);
 
-/* Wait until no thread is inside a wake-up; before the wake handle closes. */
-void al_inbox_drain_wakers(LoopObject *self);
-
 /* Open the wake handle. 0 or a libuv code. */
 int al_inbox_open(LoopObject *self);
+
+/* Close it, once no thread is inside a wake-up. May release the GIL. */
+void al_inbox_close(LoopObject *self);
 
 #endif

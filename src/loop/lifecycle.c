@@ -8,6 +8,7 @@
 
 #include "loop/fork.h"
 #include "loop/inbox.h"
+#include "py/args.h"
 
 /* 0, or -1 with RuntimeError set: a loop runs in this thread already. */
 static int
@@ -144,11 +145,43 @@ run_teardown_steal(LoopObject *self, PyObject *hooks)
     }
 }
 
+/* Is `name` of this class another one than ours? -1 with an exception set. */
+static int
+class_overrides(LoopObject *self, PyObject *name, PyObject *ours)
+{
+    PyObject *found = PyObject_GetAttr((PyObject *)Py_TYPE(self), name);
+    Py_XDECREF(found);
+    return found == NULL ? -1 : found != ours;
+}
+
+int
+al_life_look_for_overrides(LoopObject *self)
+{
+    struct al_state *st = self->st;
+
+    if (st->loop_class == NULL) {
+        return 0; /* import: the class is being made */
+    }
+    int time = class_overrides(self, st->str_time, st->loop_time);
+    int call_soon =
+        class_overrides(self, st->str_call_soon, st->loop_call_soon);
+    int get_debug =
+        class_overrides(self, st->str_get_debug, st->loop_get_debug);
+    if (time < 0 || call_soon < 0 || get_debug < 0) {
+        return -1;
+    }
+    self->time_is_overridden = time || self->time_on_instance;
+    self->no_short_cuts =
+        call_soon || get_debug || self->short_cut_on_instance;
+    return 0;
+}
+
 /* 0 with everything set up, or -1 with an exception set and nothing left. */
 static int
 run_setup(LoopObject *self, PyObject **hooks)
 {
-    if (hooks_install(self, hooks) < 0) {
+    if (al_life_look_for_overrides(self) < 0 ||
+        hooks_install(self, hooks) < 0) {
         return -1;
     }
     if (self->watch_ops->signals_enter(self) < 0 ||
@@ -245,13 +278,16 @@ run_with_callback(LoopObject *self, PyObject *future, bool own_task)
 }
 
 PyObject *
-al_life_py_run_until_complete(PyObject *op, PyObject *arg)
+al_life_py_run_until_complete(PyObject *op, PyObject *const *args,
+                              Py_ssize_t nargs, PyObject *kwnames)
 {
     LoopObject *self = (LoopObject *)op;
     struct al_state *st = self->st;
     PyObject *result = NULL;
+    PyObject *arg = al_args_one("run_until_complete", st->str_future, args,
+                                nargs, kwnames);
 
-    if (check_may_run(self) < 0) {
+    if (arg == NULL || check_may_run(self) < 0) {
         return NULL;
     }
     PyObject *is_future = PyObject_CallOneArg(st->aio_isfuture, arg);
@@ -379,10 +415,13 @@ al_life_set_debug_flag(LoopObject *self, bool enabled)
 }
 
 PyObject *
-al_life_py_set_debug(PyObject *op, PyObject *enabled)
+al_life_py_set_debug(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
+                     PyObject *kwnames)
 {
     LoopObject *self = (LoopObject *)op;
-    int truth = PyObject_IsTrue(enabled);
+    PyObject *enabled =
+        al_args_one("set_debug", self->st->str_enabled, args, nargs, kwnames);
+    int truth = enabled == NULL ? -1 : PyObject_IsTrue(enabled);
 
     if (truth < 0) {
         return NULL;

@@ -56,7 +56,7 @@ int
 al_loop_open(LoopObject *self)
 {
     self->signal_pipe[0] = self->signal_pipe[1] = -1;
-    self->timer_fd = -1;
+    self->timer_fd = self->wake_fd = -1;
     self->fork_generation = al_fork_generation;
     al_heap_init(&self->timers);
     self->handles = al_handle_pool_new(self->st, (PyObject *)self);
@@ -74,14 +74,11 @@ al_loop_open(LoopObject *self)
         return -1;
     }
     self->uv.data = self;
-    err = al_inbox_open(self);
-    if (err < 0) {
-        close_uv(self);
-        al_raise_uv(err);
-        return -1;
-    }
     self->uv_open = true;
-    err = al_timers_open(self);
+    err = al_inbox_open(self);
+    if (err == 0) {
+        err = al_timers_open(self);
+    }
     if (err < 0) {
         al_raise_uv(err);
         return -1;
@@ -116,11 +113,10 @@ al_loop_close(LoopObject *self)
     if (!self->uv_open) {
         return;
     }
-    al_inbox_drain_wakers(self);
     al_loop_part_from_parent(self);
+    al_inbox_close(self);
     al_timers_close(self);
     self->watch_ops->close(self);
-    uv_close((uv_handle_t *)&self->wake, NULL);
     close_uv(self);
     for (int i = 0; i < 2; i++) {
         if (self->signal_pipe[i] >= 0) {

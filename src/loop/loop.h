@@ -55,13 +55,16 @@ struct al_task_ops {
      * is not; -1: an exception is set. */
     int (*take)(struct LoopObject *self, PyObject *callback,
                 PyObject *const *args, size_t nargs);
+    /* The same as a handle, for debug mode. Steals it; NULL with an exception
+     * set. */
+    PyObject *(*as_handle_steal)(struct LoopObject *self, PyObject *task);
     /* Something else than a task is about to run. */
     void (*leave_task)(struct LoopObject *self);
 };
 
 typedef struct LoopObject {
-    PyObject_HEAD struct al_state
-        *st; /* borrowed; the type keeps the module alive */
+    PyObject_HEAD
+    struct al_state *st; /* borrowed; the type keeps the module alive */
 
     /* What is to be run: handles and tasks, a reference to each. */
     al_ring ready;
@@ -75,10 +78,12 @@ typedef struct LoopObject {
     bool stopping;
     bool running;
     bool debug;
-    bool time_is_overridden;  /* `time` is not ours: ask the attribute */
-    bool no_short_cuts;       /* nor call_soon or get_debug: go by them */
-    bool poll_soon;           /* something new to watch: poll this turn */
-    bool signal_arrived;      /* poll: the wake-up pipe has bytes */
+    bool time_on_instance;      /* set on this loop, not on its class */
+    bool short_cut_on_instance; /* call_soon or get_debug, likewise */
+    bool time_is_overridden;    /* `time` is not ours: ask the attribute */
+    bool no_short_cuts;         /* nor call_soon or get_debug: go by them */
+    bool poll_soon;             /* something new to watch: poll this turn */
+    bool signal_arrived;        /* poll: the wake-up pipe has bytes */
     bool got_event;           /* poll: the first event of this poll was seen */
     bool gil_released;        /* poll: by run.c, around a blocking poll */
     bool sleeping;            /* a blocking poll is about to be or is on */
@@ -95,7 +100,12 @@ typedef struct LoopObject {
 
     /* libuv. */
     uv_loop_t uv;
-    uv_async_t wake;
+    union {
+        uv_poll_t poll;   /* of an eventfd */
+        uv_async_t async; /* where there is none */
+    } wake;
+    int wake_fd; /* the eventfd, or -1 */
+    bool wake_open;
     uv_poll_t signal_poll;
     uv_poll_t timer_poll;
     bool signal_poll_open;
@@ -103,7 +113,8 @@ typedef struct LoopObject {
     bool uv_open;
     int timer_fd;           /* -1 where there is no timerfd */
     uv_timer_t timer_uv;    /* used where there is no timerfd */
-    int64_t armed_deadline; /* of the kernel timer, ns; 0: disarmed */
+    int64_t armed_deadline; /* poll: of the kernel timer, ns; 0: disarmed; -1:
+                             * expired, still readable */
     int signal_pipe[2];     /* read end, write end; -1 until needed */
     int saved_wakeup_fd;    /* the process's, while we run */
     bool in_main_thread;    /* running there: signals are ours */
@@ -116,6 +127,7 @@ typedef struct LoopObject {
     const struct al_watch_ops *watch_ops; /* the layers above */
     const struct al_task_ops *task_ops;
     PyObject *current_task; /* borrowed; see futures/registry.h */
+    bool stepping;          /* likewise */
     unsigned wakers; /* threads that are sending a wake-up without the GIL */
 
     al_counters counters;
@@ -147,8 +159,8 @@ void al_loop_part_from_parent(LoopObject *self);
 /* 0, or -1 with RuntimeError('Event loop is closed') set. */
 int al_loop_check_closed(LoopObject *self);
 
-/* The first statement of each libuv callback: takes the GIL when the poll
- * released it, and keeps it for the rest of the batch; moves timers that are
+/* First in each libuv callback, before any Python object is touched: takes the
+ * GIL when the poll released it, and keeps it for the rest of the batch; moves timers that are
  * due ahead of the events that follow. */
 void al_loop_enter(LoopObject *self);
 

@@ -186,6 +186,26 @@ handle_call_debug(LoopObject *self, HandleObject *handle)
     return rc;
 }
 
+/* Will something die with this handle, perhaps a task in whose own context we
+ * are? What its finalizer reports is handled in that context, which must not
+ * be entered then. Nothing has the shared empty context for its own. */
+static bool
+holds_last_reference(const HandleObject *handle)
+{
+    if (handle->context == NULL) {
+        return false;
+    }
+    if (Py_REFCNT(handle->callback) == 1) {
+        return true;
+    }
+    for (uint8_t i = 0; i < handle->nargs; i++) {
+        if (Py_REFCNT(handle->args[i]) == 1) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Run an entry of the ring and drop it.
  * 0, or -1 with an exception set that leaves the loop. */
 static inline int
@@ -200,8 +220,8 @@ handle_run_steal(LoopObject *self, HandleObject *handle)
         return 0;
     }
     handle->flags |= AL_HANDLE_RUNNING;
-    bool is_task = is_task_callback(self->st, handle->callback);
-    self->counters.task_switches += is_task;
+    self->counters.task_switches +=
+        is_task_callback(self->st, handle->callback);
     if (self->debug) {
         rc = handle_call_debug(self, handle);
     }
@@ -215,9 +235,7 @@ handle_run_steal(LoopObject *self, HandleObject *handle)
         }
     }
     handle->flags &= (uint16_t)~AL_HANDLE_RUNNING;
-    if (is_task && rc == 0) {
-        /* This may be the task's last reference, and what its finalizer
-         * reports is handled in the context that would still be entered. */
+    if (rc == 0 && holds_last_reference(handle)) {
         al_run_leave_context(self);
     }
     bool over = !(handle->flags & AL_HANDLE_PERSISTENT) ||
@@ -265,14 +283,19 @@ run_entries(LoopObject *self, size_t count)
     while (count-- != 0) {
         PyObject *entry = al_ring_pop(&self->ready);
         int rc;
-        if (Py_IS_TYPE(entry, task_type)) {
+        if (Py_IS_TYPE(entry, task_type) && !self->debug) {
             rc = self->task_ops->run_steal(self, entry);
         }
         else {
             if (self->current_task != NULL) {
                 self->task_ops->leave_task(self);
             }
-            rc = handle_run_steal(self, (HandleObject *)entry);
+            if (Py_IS_TYPE(entry, task_type)) {
+                /* Debug mode came on meanwhile: as a callback, it is timed. */
+                entry = self->task_ops->as_handle_steal(self, entry);
+            }
+            rc = entry == NULL ? -1
+                               : handle_run_steal(self, (HandleObject *)entry);
         }
         if (rc < 0) {
             return -1;
@@ -480,6 +503,9 @@ take_due_timers(LoopObject *self)
     return al_timers_move_due(self, now);
 }
 
+/* 0: another turn follows; 1: stop() was called before or in this batch; -1:
+ * an exception leaves the loop. A stop() that comes while we wait still lets
+ * what is ready then run. */
 static int
 loop_turn(LoopObject *self)
 {
@@ -496,7 +522,7 @@ loop_turn(LoopObject *self)
         return -1;
     }
     if (self->stopping) {
-        return 0;
+        return 1;
     }
     int rc = 0;
     if (al_ring_len(&self->ready) == 0) {
@@ -529,9 +555,6 @@ al_loop_run(LoopObject *self)
     }
     while (rc == 0) {
         rc = loop_turn(self);
-        if (self->stopping) {
-            break;
-        }
     }
     PyObject *error = rc < 0 ? al_err_take() : NULL;
     al_run_leave_context(self);
@@ -541,5 +564,5 @@ al_loop_run(LoopObject *self)
     if (error != NULL) {
         al_err_give_back_steal(error);
     }
-    return rc;
+    return rc < 0 ? -1 : 0;
 }

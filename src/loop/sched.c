@@ -10,83 +10,46 @@
 #include "base/clock.h"
 #include "loop/inbox.h"
 #include "loop/timers.h"
+#include "py/args.h"
 
 #include <math.h>
 
 /* The arguments of a call to one of the four. All borrowed. */
 typedef struct {
-    PyObject *first; /* delay or when; NULL for call_soon */
+    PyObject *first; /* delay or when; of no meaning for call_soon */
     PyObject *callback;
     PyObject *const *args;
     size_t nargs;
     PyObject *context; /* NULL when not given, or None */
 } call_args;
 
-/* One keyword of a call: the leading parameters may be given by name, as
- * asyncio allows. 1 when taken, 0 when unknown. */
-static int
-take_keyword(struct al_state *st, call_args *call, PyObject *name,
-             PyObject *value, PyObject *first_name)
-{
-    if (PyUnicode_Compare(name, st->str_context) == 0) {
-        call->context = value == Py_None ? NULL : value;
-        return 1;
-    }
-    if (PyUnicode_Compare(name, st->str_callback) == 0 &&
-        call->callback == NULL) {
-        call->callback = value;
-        return 1;
-    }
-    if (first_name != NULL && call->first == NULL &&
-        PyUnicode_Compare(name, first_name) == 0) {
-        call->first = value;
-        return 1;
-    }
-    return 0;
-}
-
 /* Sort the arguments out; `first_name` is NULL, "delay" or "when".
  * 0, or -1 with TypeError set. */
-static int
+static inline int
 parse_call(struct al_state *st, const char *method, PyObject *first_name,
            PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
            call_args *call)
 {
-    *call = (call_args){0};
-    Py_ssize_t taken = 0;
+    size_t leading = first_name == NULL ? 1 : 2;
 
-    if (first_name != NULL && taken < nargs) {
-        call->first = args[taken++];
+    if (kwnames == NULL && nargs >= (Py_ssize_t)leading) {
+        call->first = args[0];
+        call->callback = args[leading - 1];
+        call->args = args + leading;
+        call->nargs = (size_t)nargs - leading;
+        call->context = NULL;
+        return 0;
     }
-    if (taken < nargs) {
-        call->callback = args[taken++];
-    }
-    call->args = args + taken;
-    call->nargs = (size_t)(nargs - taken);
-    if (kwnames != NULL) {
-        for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(kwnames); i++) {
-            PyObject *name = PyTuple_GET_ITEM(kwnames, i);
-            if (!take_keyword(st, call, name, args[nargs + i], first_name)) {
-                PyErr_Format(PyExc_TypeError,
-                             "%s() got an unexpected keyword argument '%U'",
-                             method, name);
-                return -1;
-            }
-        }
-    }
-    if (first_name != NULL && call->first == NULL) {
-        PyErr_Format(PyExc_TypeError,
-                     "%s() missing 1 required positional argument: '%U'",
-                     method, first_name);
+    PyObject *names[] = {first_name, st->str_callback};
+    PyObject *values[2];
+    if (al_args_take(method, names + 2 - leading, leading, st->str_context,
+                     &call->context, args, nargs, kwnames, values,
+                     &call->nargs) < 0) {
         return -1;
     }
-    if (call->callback == NULL) {
-        PyErr_Format(PyExc_TypeError,
-                     "%s() missing 1 required positional argument: "
-                     "'callback'",
-                     method);
-        return -1;
-    }
+    call->first = values[0];
+    call->callback = values[leading - 1];
+    call->args = args + leading;
     return 0;
 }
 

@@ -19,20 +19,20 @@ PyObject *al_sched_py_timer_handle_cancelled(PyObject *op, PyObject *handle);
 #define AL_SCHED_LOOP_METHODS                                                 \
     {"call_soon", _PyCFunction_CAST(al_sched_py_call_soon),                   \
      METH_FASTCALL | METH_KEYWORDS,                                           \
-     "call_soon($self, callback, /, *args, context=None)\n--\n\n"             \
+     "call_soon($self, callback, *args, context=None)\n--\n\n"                \
      "Run a callback in the next turn of the loop."},                         \
         {"call_soon_threadsafe",                                              \
          _PyCFunction_CAST(al_sched_py_call_soon_threadsafe),                 \
          METH_FASTCALL | METH_KEYWORDS,                                       \
-         "call_soon_threadsafe($self, callback, /, *args, context=None)\n"    \
+         "call_soon_threadsafe($self, callback, *args, context=None)\n"       \
          "--\n\nLike call_soon, from any thread."},                           \
         {"call_later", _PyCFunction_CAST(al_sched_py_call_later),             \
          METH_FASTCALL | METH_KEYWORDS,                                       \
-         "call_later($self, delay, callback, /, *args, context=None)\n--\n\n" \
+         "call_later($self, delay, callback, *args, context=None)\n--\n\n"    \
          "Run a callback after a number of seconds."},                        \
         {"call_at", _PyCFunction_CAST(al_sched_py_call_at),                   \
          METH_FASTCALL | METH_KEYWORDS,                                       \
-         "call_at($self, when, callback, /, *args, context=None)\n--\n\n"     \
+         "call_at($self, when, callback, *args, context=None)\n--\n\n"        \
          "Run a callback when the loop's clock reads `when`."},               \
         {"time", al_sched_py_time, METH_NOARGS,                               \
          "time($self, /)\n--\n\nThe loop's clock, in seconds."},              \

@@ -48,6 +48,9 @@
 
 /* Interned strings: AL_STR(name), the field is str_<name>. */
 #define AL_STRINGS(AL_STR)                                                    \
+    AL_STR(future)                                                            \
+    AL_STR(enabled)                                                           \
+    AL_STR(fd)                                                                \
     AL_STR(_ThreadSafeHandle)                                                 \
     AL_STR(set_exception)                                                     \
     AL_STR(throw)                                                             \
@@ -107,6 +110,7 @@
     AL_STR(when)
 
 struct al_state {
+    PyObject *module; /* borrowed: the module of this state */
     PyTypeObject *handle_type;
     PyTypeObject *timer_handle_type;
     PyTypeObject *loop_core_type; /* the C type */

@@ -8,6 +8,7 @@
 #include "sockets/reader.h"
 
 #include "loop/sched.h"
+#include "py/args.h"
 #include "watch/watch.h"
 
 #include <errno.h>
@@ -78,51 +79,34 @@ ensure_no_transport(LoopObject *self, PyObject *object, int fd)
     return busy;
 }
 
-/* `context=` of 3.15's _add_reader; -1 with TypeError for another keyword. */
-static int
-context_keyword(LoopObject *self, PyObject *const *values, PyObject *kwnames,
-                PyObject **context)
-{
-    *context = NULL;
-    if (kwnames == NULL || PyTuple_GET_SIZE(kwnames) == 0) {
-        return 0;
-    }
-    PyObject *name = PyTuple_GET_ITEM(kwnames, 0);
-    if (PyTuple_GET_SIZE(kwnames) > 1 ||
-        PyUnicode_Compare(name, self->st->str_context) != 0) {
-        PyErr_Format(PyExc_TypeError, "unexpected keyword argument '%U'",
-                     name);
-        return -1;
-    }
-    *context = values[0] == Py_None ? NULL : values[0];
-    return 0;
-}
-
 /* Add a reader or writer and return its handle, borrowed, or NULL. */
 static HandleObject *
 add_borrow(LoopObject *self, al_watch_side side, bool is_transport,
            PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
+    struct al_state *st = self->st;
+    PyObject *names[] = {st->str_fd, st->str_callback};
+    PyObject *values[2];
     PyObject *context;
+    size_t rest;
     int fd;
 
-    if (nargs < 2) {
-        PyErr_SetString(PyExc_TypeError,
-                        "a file descriptor and a callback are required");
+    /* `context` is of asyncio's private _add_reader, in 3.15. */
+    if (al_args_take(side == AL_WATCH_READ ? "add_reader" : "add_writer",
+                     names, 2, st->str_context, &context, args, nargs, kwnames,
+                     values, &rest) < 0 ||
+        descriptor_of(self, values[0], &fd) < 0) {
         return NULL;
     }
-    if (context_keyword(self, args + nargs, kwnames, &context) < 0 ||
-        descriptor_of(self, args[0], &fd) < 0) {
-        return NULL;
-    }
-    if (!is_transport && ensure_no_transport(self, args[0], fd) < 0) {
+    if (!is_transport && ensure_no_transport(self, values[0], fd) < 0) {
         return NULL;
     }
     if (al_loop_check_closed(self) < 0) {
         return NULL;
     }
     if (fd < 0) {
-        PyErr_Format(PyExc_ValueError, "Invalid file descriptor: %R", args[0]);
+        PyErr_Format(PyExc_ValueError, "Invalid file descriptor: %R",
+                     values[0]);
         return NULL;
     }
     HandleObject *handle = al_sched_new_handle(self, args[1], args + 2,
@@ -131,7 +115,7 @@ add_borrow(LoopObject *self, al_watch_side side, bool is_transport,
         return NULL;
     }
     al_loop_part_from_parent(self);
-    if (al_watch_set_steal(self, fd, side, handle, args[0]) < 0) {
+    if (al_watch_set_steal(self, fd, side, handle, values[0]) < 0) {
         return NULL;
     }
     return handle; /* the watch has it */
@@ -202,15 +186,23 @@ al_reader_py_transport_add_writer(PyObject *op, PyObject *const *args,
 }
 
 PyObject *
-al_reader_py_remove_reader(PyObject *op, PyObject *fd)
+al_reader_py_remove_reader(PyObject *op, PyObject *const *args,
+                           Py_ssize_t nargs, PyObject *kwnames)
 {
-    return remove_side((LoopObject *)op, AL_WATCH_READ, false, fd);
+    LoopObject *self = (LoopObject *)op;
+    PyObject *fd =
+        al_args_one("remove_reader", self->st->str_fd, args, nargs, kwnames);
+    return fd == NULL ? NULL : remove_side(self, AL_WATCH_READ, false, fd);
 }
 
 PyObject *
-al_reader_py_remove_writer(PyObject *op, PyObject *fd)
+al_reader_py_remove_writer(PyObject *op, PyObject *const *args,
+                           Py_ssize_t nargs, PyObject *kwnames)
 {
-    return remove_side((LoopObject *)op, AL_WATCH_WRITE, false, fd);
+    LoopObject *self = (LoopObject *)op;
+    PyObject *fd =
+        al_args_one("remove_writer", self->st->str_fd, args, nargs, kwnames);
+    return fd == NULL ? NULL : remove_side(self, AL_WATCH_WRITE, false, fd);
 }
 
 PyObject *

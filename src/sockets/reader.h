@@ -8,8 +8,10 @@ PyObject *al_reader_py_add_reader(PyObject *op, PyObject *const *args,
                                   Py_ssize_t nargs, PyObject *kwnames);
 PyObject *al_reader_py_add_writer(PyObject *op, PyObject *const *args,
                                   Py_ssize_t nargs, PyObject *kwnames);
-PyObject *al_reader_py_remove_reader(PyObject *op, PyObject *fd);
-PyObject *al_reader_py_remove_writer(PyObject *op, PyObject *fd);
+PyObject *al_reader_py_remove_reader(PyObject *op, PyObject *const *args,
+                                     Py_ssize_t nargs, PyObject *kwnames);
+PyObject *al_reader_py_remove_writer(PyObject *op, PyObject *const *args,
+                                     Py_ssize_t nargs, PyObject *kwnames);
 PyObject *al_reader_py_transport_add_reader(PyObject *op,
                                             PyObject *const *args,
                                             Py_ssize_t nargs,
@@ -28,17 +30,19 @@ PyObject *al_reader_py_watched_events(PyObject *op, PyObject *fd);
 #define AL_READER_LOOP_METHODS                                                \
     {"add_reader", _PyCFunction_CAST(al_reader_py_add_reader),                \
      METH_FASTCALL | METH_KEYWORDS,                                           \
-     "add_reader($self, fd, callback, /, *args)\n--\n\n"                      \
+     "add_reader($self, fd, callback, *args)\n--\n\n"                         \
      "Call back whenever the descriptor can be read."},                       \
-        {"remove_reader", al_reader_py_remove_reader, METH_O,                 \
-         "remove_reader($self, fd, /)\n--\n\n"                                \
+        {"remove_reader", _PyCFunction_CAST(al_reader_py_remove_reader),      \
+         METH_FASTCALL | METH_KEYWORDS,                                       \
+         "remove_reader($self, fd)\n--\n\n"                                   \
          "Stop watching the descriptor for reading."},                        \
         {"add_writer", _PyCFunction_CAST(al_reader_py_add_writer),            \
          METH_FASTCALL | METH_KEYWORDS,                                       \
-         "add_writer($self, fd, callback, /, *args)\n--\n\n"                  \
+         "add_writer($self, fd, callback, *args)\n--\n\n"                     \
          "Call back whenever the descriptor can be written."},                \
-        {"remove_writer", al_reader_py_remove_writer, METH_O,                 \
-         "remove_writer($self, fd, /)\n--\n\n"                                \
+        {"remove_writer", _PyCFunction_CAST(al_reader_py_remove_writer),      \
+         METH_FASTCALL | METH_KEYWORDS,                                       \
+         "remove_writer($self, fd)\n--\n\n"                                   \
          "Stop watching the descriptor for writing."},                        \
         {"_add_reader", _PyCFunction_CAST(al_reader_py_transport_add_reader), \
          METH_FASTCALL | METH_KEYWORDS, NULL},                                \

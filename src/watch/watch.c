@@ -209,7 +209,8 @@ table_reserve(LoopObject *self, int fd)
 }
 
 /* Open a watch in place of the one in the table, if any, whose handles move
- * over. NULL with an exception set; the old watch then stays as it was. */
+ * over. NULL with an exception set, and then the old watch and its handles are
+ * gone: the descriptor is not what it was. */
 static al_watch *
 table_replace(LoopObject *self, int fd, int wanted)
 {
@@ -357,6 +358,9 @@ prepare_watch(LoopObject *self, al_watch *watch)
         if (wanted != 0 && table_replace(self, watch->fd, wanted) == NULL) {
             PyErr_Clear();
         }
+    }
+    else if (watch->state == AL_WATCH_ONCE) {
+        return; /* removed and added again since its event */
     }
     else if (wanted == 0) {
         watch_silence(self, watch);

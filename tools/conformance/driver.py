@@ -389,7 +389,8 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--modules", metavar="a,b", help="only these test modules")
-    add("--tests", metavar="a,b", help="only these tests: full names or patterns")
+    add("--tests", metavar="a,b",
+        help="only these tests: full names or patterns")
     add("--report", metavar="FILE", help="write the results as JSON")
     add("--loop", choices=LOOPS, default="asyncloop")
     add("--debug-off", action="store_true",
