@@ -32,12 +32,16 @@ parse_call(struct al_state *st, const char *method, PyObject *first_name,
 {
     size_t leading = first_name == NULL ? 1 : 2;
 
-    if (kwnames == NULL && nargs >= (Py_ssize_t)leading) {
+    /* No keyword, or the context that asyncio's own C code passes. */
+    bool has_context = kwnames != NULL && PyTuple_GET_SIZE(kwnames) == 1 &&
+                       PyTuple_GET_ITEM(kwnames, 0) == st->str_context;
+    if ((kwnames == NULL || has_context) && nargs >= (Py_ssize_t)leading) {
         call->first = args[0];
         call->callback = args[leading - 1];
         call->args = args + leading;
         call->nargs = (size_t)nargs - leading;
-        call->context = NULL;
+        call->context =
+            has_context && args[nargs] != Py_None ? args[nargs] : NULL;
         return 0;
     }
     PyObject *names[] = {first_name, st->str_callback};
