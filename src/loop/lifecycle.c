@@ -45,7 +45,7 @@ check_may_run(LoopObject *self)
                         "a forked child must make its own");
         return -1;
     }
-    return 0;
+    return al_life_look_for_overrides(self);
 }
 
 static int
@@ -180,8 +180,7 @@ al_life_look_for_overrides(LoopObject *self)
 static int
 run_setup(LoopObject *self, PyObject **hooks)
 {
-    if (al_life_look_for_overrides(self) < 0 ||
-        hooks_install(self, hooks) < 0) {
+    if (hooks_install(self, hooks) < 0) {
         return -1;
     }
     if (self->watch_ops->signals_enter(self) < 0 ||
