@@ -231,13 +231,34 @@ ask_debug_mode(LoopObject *self)
     return 0;
 }
 
+/* 0, or -1 with TypeError set. */
+static int
+refuse_arguments(PyObject *args, PyObject *kwargs)
+{
+    if (PyTuple_GET_SIZE(args) != 0 ||
+        (kwargs != NULL && PyDict_GET_SIZE(kwargs) != 0)) {
+        PyErr_SetString(PyExc_TypeError, "Loop() takes no arguments");
+        return -1;
+    }
+    return 0;
+}
+
+static int
+loop_tp_init(PyObject *op, PyObject *args, PyObject *kwargs)
+{
+    (void)op;
+    return refuse_arguments(args, kwargs);
+}
+
 static PyObject *
 loop_tp_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    (void)args;
-    (void)kwargs;
     struct al_state *st = al_state_of_type(type);
     if (st == NULL) {
+        return NULL;
+    }
+    /* A subclass may have an __init__ of its own that takes them. */
+    if (type->tp_init == loop_tp_init && refuse_arguments(args, kwargs) < 0) {
         return NULL;
     }
     LoopObject *self = (LoopObject *)type->tp_alloc(type, 0);
@@ -257,18 +278,6 @@ loop_tp_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     }
     self->closed = false;
     return (PyObject *)self;
-}
-
-static int
-loop_tp_init(PyObject *op, PyObject *args, PyObject *kwargs)
-{
-    (void)op;
-    if (PyTuple_GET_SIZE(args) != 0 ||
-        (kwargs != NULL && PyDict_GET_SIZE(kwargs) != 0)) {
-        PyErr_SetString(PyExc_TypeError, "Loop() takes no arguments");
-        return -1;
-    }
-    return 0;
 }
 
 /* The attributes that C consults itself are noticed when they are set. */

@@ -242,11 +242,9 @@ al_native_leave_task(LoopObject *self)
 static int
 find_future_methods(struct al_state *st)
 {
-    st->future_cancel = PyObject_GetAttr(st->aio_Future, st->str_cancel);
     st->future_set_exception =
         PyObject_GetAttr(st->aio_Future, st->str_set_exception);
-    return st->future_cancel == NULL || st->future_set_exception == NULL ? -1
-                                                                         : 0;
+    return st->future_set_exception == NULL ? -1 : 0;
 }
 
 #if AL_TASK_LAYOUT == 314

@@ -35,15 +35,6 @@ call_for_effect(PyObject *result)
     return result == NULL ? -1 : 0;
 }
 
-/* Future.cancel(task, msg=…), past Task.cancel. */
-static int
-cancel_as_future(struct al_state *st, al_task *task, PyObject *msg)
-{
-    PyObject *stack[] = {(PyObject *)task, msg == NULL ? Py_None : msg};
-    return call_for_effect(
-        PyObject_Vectorcall(st->future_cancel, stack, 1, st->kw_msg));
-}
-
 #if AL_TASK_LAYOUT == 314
 
 static int
@@ -286,6 +277,21 @@ queue_callbacks(LoopObject *self, al_future *future)
     return rc;
 }
 
+/* The task ends as cancelled, with `msg` (steals it, may be NULL).
+ * 0, or -1 with an exception set. */
+static int
+finish_as_cancelled_steal(LoopObject *self, al_task *task, PyObject *msg)
+{
+    if (task->base.state != AL_PENDING) {
+        Py_XDECREF(msg);
+        return 0; /* as Future.cancel has it */
+    }
+    al_future_clear_log_tb(&task->base);
+    Py_XSETREF(task->base.cancel_msg, msg);
+    task->base.state = AL_CANCELLED;
+    return queue_callbacks(self, &task->base);
+}
+
 static int
 finish_with_result_steal(LoopObject *self, al_task *task, PyObject *result)
 {
@@ -295,7 +301,8 @@ finish_with_result_steal(LoopObject *self, al_task *task, PyObject *result)
         /* Cancelled right before it returned. */
         al_task_clear_must_cancel(task);
         Py_DECREF(result);
-        return cancel_as_future(st, task, task->base.cancel_msg);
+        return finish_as_cancelled_steal(self, task,
+                                         Py_XNewRef(task->base.cancel_msg));
     }
     if (task->base.state != AL_PENDING) {
         /* Ended by its own code, through Future.cancel(task) or the like. */
@@ -316,7 +323,7 @@ finish_with_error(LoopObject *self, al_task *task)
 
     if (PyErr_ExceptionMatches(st->CancelledError)) {
         Py_XSETREF(task->base.cancelled_exc, al_err_take());
-        return cancel_as_future(st, task, NULL);
+        return finish_as_cancelled_steal(self, task, NULL);
     }
     bool leaves = al_err_leaves_loop();
     PyObject *error = al_err_take();
@@ -331,6 +338,27 @@ finish_with_error(LoopObject *self, al_task *task)
 }
 
 /* --- what the coroutine waits for ------------------------------------------- */
+
+/* Queue the next step of a task that has nothing to wait for, through
+ * call_soon where that is not ours. 0, or -1 with an exception set. */
+static int
+queue_step(LoopObject *self, al_task *task)
+{
+    struct al_state *st = self->st;
+
+    if (al_native_is_on(self)) {
+        return al_loop_push_steal(self, Py_NewRef((PyObject *)task));
+    }
+    PyObject *wake = al_wake_new(st, (PyObject *)task, NULL);
+    if (wake == NULL) {
+        return -1;
+    }
+    PyObject *stack[] = {(PyObject *)self, wake, task->context};
+    int rc = call_for_effect(PyObject_VectorcallMethod(
+        st->str_call_soon, stack, 2, st->kw_context));
+    Py_DECREF(wake);
+    return rc;
+}
 
 static int
 refuse(LoopObject *self, al_task *task, const char *format, PyObject *what)
@@ -385,7 +413,7 @@ wait_for_native_steal(LoopObject *self, al_task *task, PyObject *op)
         goto done;
     }
     if (future->state != AL_PENDING) {
-        rc = al_loop_push_steal(self, Py_NewRef((PyObject *)task));
+        rc = queue_step(self, task);
     }
     else {
         PyObject *wake = al_wake_new(st, (PyObject *)task, NULL);
@@ -491,7 +519,7 @@ wait_for_steal(LoopObject *self, al_task *task, PyObject *op)
 {
     if (op == Py_None) { /* let the others run */
         Py_DECREF(op);
-        return al_loop_push_steal(self, Py_NewRef((PyObject *)task));
+        return queue_step(self, task);
     }
     int rc;
     if (op == (PyObject *)task) {

@@ -110,7 +110,6 @@ al_state_visit(struct al_state *st, al_state_visitor visit, void *arg)
         &st->loop_call_soon,
         &st->loop_get_debug,
         (PyObject **)&st->wake_type,
-        &st->future_cancel,
         &st->future_set_exception,
         &st->awaited_by_add,
         &st->awaited_by_discard,

@@ -130,8 +130,7 @@ struct al_state {
     PyTypeObject *task_step_type; /* of the callback of a stock task's step */
     PyCFunction task_wakeup;      /* a stock task's wake-up from a future */
     bool native_tasks;            /* the layout was checked and is right */
-    PyObject *future_cancel;      /* Future.cancel, Future.set_exception */
-    PyObject *future_set_exception;
+    PyObject *future_set_exception; /* Future.set_exception */
     PyObject *awaited_by_add; /* asyncio.future_add_to_awaited_by, 3.14 */
     PyObject *awaited_by_discard;
     PyObject *current_tasks; /* up to 3.13: dict, loop -> task */
