@@ -89,8 +89,6 @@
     AL_STR(done)                                                              \
     AL_STR(exception)                                                         \
     AL_STR(fileno)                                                            \
-    AL_STR(finalizer)                                                         \
-    AL_STR(firstiter)                                                         \
     AL_STR(get_debug)                                                         \
     AL_STR(handle)                                                            \
     AL_STR(ident)                                                             \
@@ -106,7 +104,6 @@
     AL_STR(source_traceback)                                                  \
     AL_STR(time)                                                              \
     AL_STR(wait)                                                              \
-    AL_STR(warning)                                                           \
     AL_STR(when)
 
 struct al_state {
