@@ -29,8 +29,8 @@ HANG_SECONDS = 40
 
 # The folders whose tests are this suite; the others bring their own rules.
 BEHAVIOUR = {
-    "api", "crash", "handles", "leaks", "loop", "metrics", "regressions",
-    "signals", "threads", "watch",
+    "api", "crash", "futures", "handles", "leaks", "loop", "metrics",
+    "regressions", "signals", "threads", "watch",
 }
 
 

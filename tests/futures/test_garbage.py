@@ -23,6 +23,12 @@ class Node:
     """Something that can be in a cycle and be watched."""
 
 
+@pytest.fixture(autouse=True)
+def no_debug(loop):
+    """Debug mode keeps a traceback for each future: other garbage."""
+    loop.set_debug(False)
+
+
 @pytest.fixture
 def eager_collector():
     """The collector runs at (nearly) each allocation."""

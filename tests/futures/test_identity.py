@@ -36,6 +36,7 @@ def on_both(kind, body):
     results = []
     for name in (kind, "asyncio"):
         loop = loops.new(name)
+        loop.set_debug(False)
         try:
             results.append(body(loop))
         finally:
@@ -220,6 +221,7 @@ def test_the_repr_after_a_refused_yield_is_stocks(kind):
 
 
 def test_the_private_attributes_that_tools_read(loop):
+    loop.set_debug(False)
     future = loop.create_future()
     task = loop.create_task(wait(future))
     assert task._fut_waiter is None and task._callbacks is None

@@ -140,7 +140,9 @@ def test_an_exception_never_retrieved_is_told_when_the_task_goes(loop):
     assert messages(errors) == ["Task exception was never retrieved"]
     assert errors[0]["exception"].args == ("lost",)
     assert repr(errors[0]["future"]) == name
-    assert set(errors[0]) == {"message", "exception", "future"}
+    assert set(errors[0]) - {"source_traceback"} == {
+        "message", "exception", "future"
+    }
 
 
 def test_without_the_collector_it_is_told_at_once(loop):
@@ -224,7 +226,7 @@ def test_a_task_destroyed_while_it_is_pending(loop):
     gc.collect()
     assert messages(errors) == ["Task was destroyed but it is pending!"]
     assert errors[0]["task"].get_name() == "lost"
-    assert set(errors[0]) == {"message", "task"}
+    assert set(errors[0]) - {"source_traceback"} == {"message", "task"}
 
 
 def test_a_pending_task_goes_by_its_reference_count_alone(loop):
