@@ -111,13 +111,16 @@ typedef struct LoopObject {
     bool signal_poll_open;
     bool timer_poll_open;
     bool uv_open;
-    int timer_fd;           /* -1 where there is no timerfd */
-    uv_timer_t timer_uv;    /* used where there is no timerfd */
-    int64_t armed_deadline; /* poll: of the kernel timer, ns; 0: disarmed; -1:
+    int timer_fd;            /* -1 where there is no timerfd */
+    uv_timer_t timer_uv;     /* used where there is no timerfd */
+    int64_t wanted_deadline; /* the first one, for which the timer is set */
+    int64_t timer_lead;      /* poll: how much sooner a long sleep is set */
+    bool timer_was_long;     /* it was set for a long sleep */
+    int64_t armed_deadline;  /* poll: of the kernel timer, ns; 0: disarmed; -1:
                              * expired, still readable */
-    int signal_pipe[2];     /* read end, write end; -1 until needed */
-    int saved_wakeup_fd;    /* the process's, while we run */
-    bool in_main_thread;    /* running there: signals are ours */
+    int signal_pipe[2];      /* read end, write end; -1 until needed */
+    int saved_wakeup_fd;     /* the process's, while we run */
+    bool in_main_thread;     /* running there: signals are ours */
 
     /* Descriptors: watch/watch.c. */
     struct al_watch **watches; /* by descriptor, NULL where unused */
