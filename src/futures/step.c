@@ -17,6 +17,8 @@
 #include "loop/sched.h"
 #include "py/error.h"
 
+#include <stdarg.h>
+
 #if AL_TASK_LAYOUT
 
 /* --- small things --------------------------------------------------------- */
@@ -360,11 +362,22 @@ queue_step(LoopObject *self, al_task *task)
     return rc;
 }
 
+/* What the coroutine yielded is wrong: RuntimeError is thrown into it, soon.
+ * 0, or -1 with an exception set, which a repr may have raised. */
 static int
-refuse(LoopObject *self, al_task *task, const char *format, PyObject *what)
+refuse(LoopObject *self, al_task *task, const char *format, ...)
 {
-    PyErr_Format(PyExc_RuntimeError, format, task, what);
-    return al_native_throw_soon_steal(self, task, al_err_take());
+    va_list args;
+
+    va_start(args, format);
+    PyObject *text = PyUnicode_FromFormatV(format, args);
+    va_end(args);
+    if (text == NULL) {
+        return -1;
+    }
+    PyObject *error = PyObject_CallOneArg(PyExc_RuntimeError, text);
+    Py_DECREF(text);
+    return error == NULL ? -1 : al_native_throw_soon_steal(self, task, error);
 }
 
 /* A cancellation came in while the coroutine ran, and it waits again: cancel
@@ -458,7 +471,7 @@ wait_for_foreign(LoopObject *self, al_task *task, PyObject *future,
     if (!is_ours) {
         return refuse(self, task,
                       "Task %R got Future %R attached to a different loop",
-                      future);
+                      task, future);
     }
     int truth = PyObject_IsTrue(blocking);
     if (truth < 0) {
@@ -467,7 +480,8 @@ wait_for_foreign(LoopObject *self, al_task *task, PyObject *future,
     if (!truth) {
         return refuse(
             self, task,
-            "yield was used instead of yield from in task %R with %R", future);
+            "yield was used instead of yield from in task %R with %R", task,
+            future);
     }
     if (awaited_by_add(st, future, (PyObject *)task) < 0 ||
         PyObject_SetAttr(future, st->str__asyncio_future_blocking, Py_False) <
@@ -507,10 +521,9 @@ wait_for_other(LoopObject *self, al_task *task, PyObject *op)
         return refuse(self, task,
                       "yield was used instead of yield from for generator "
                       "in task %R with %R",
-                      op);
+                      task, op);
     }
-    PyErr_Format(PyExc_RuntimeError, "Task got bad yield: %R", op);
-    return al_native_throw_soon_steal(self, task, al_err_take());
+    return refuse(self, task, "Task got bad yield: %R", op);
 }
 
 /* The coroutine yielded `op`. 0, or -1 with an exception set. */
@@ -523,21 +536,20 @@ wait_for_steal(LoopObject *self, al_task *task, PyObject *op)
     }
     int rc;
     if (op == (PyObject *)task) {
-        PyErr_Format(PyExc_RuntimeError, "Task cannot await on itself: %R",
-                     op);
-        rc = al_native_throw_soon_steal(self, task, al_err_take());
+        rc = refuse(self, task, "Task cannot await on itself: %R", op);
     }
     else if (!is_native_future(self->st, op)) {
         rc = wait_for_other(self, task, op);
     }
     else if (((al_future *)op)->loop != task->base.loop) {
         rc = refuse(self, task,
-                    "Task %R got Future %R attached to a different loop", op);
+                    "Task %R got Future %R attached to a different loop", task,
+                    op);
     }
     else if (!al_future_blocking((al_future *)op)) {
         rc = refuse(self, task,
                     "yield was used instead of yield from in task %R with %R",
-                    op);
+                    task, op);
     }
     else {
         return wait_for_native_steal(self, task, op);
