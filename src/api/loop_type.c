@@ -346,6 +346,7 @@ loop_tp_traverse(PyObject *op, visitproc visit, void *arg)
 
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(self->empty_context);
+    Py_VISIT(self->leaving);
     Py_VISIT(self->current_handle);
     Py_VISIT(self->exception_handler);
     Py_VISIT(self->task_factory);
@@ -367,6 +368,7 @@ loop_tp_clear(PyObject *op)
         al_loop_drop_work(self);
     }
     Py_CLEAR(self->empty_context);
+    Py_CLEAR(self->leaving);
     Py_CLEAR(self->current_handle);
     Py_CLEAR(self->exception_handler);
     Py_CLEAR(self->task_factory);

@@ -12,6 +12,7 @@
 #include "loop/timers.h"
 #include "py/error.h"
 
+#include <stdlib.h>
 #include <unistd.h>
 
 bool
@@ -87,6 +88,19 @@ al_loop_open(LoopObject *self)
 }
 
 void
+al_loop_send_all(LoopObject *self)
+{
+    while (self->flush_first != NULL) {
+        al_flush *flush = self->flush_first;
+        PyObject *owner = flush->owner;
+        self->flush_first = flush->next;
+        flush->queued = false;
+        flush->send(flush);
+        Py_DECREF(owner); /* the list's */
+    }
+}
+
+void
 al_loop_drop_work(LoopObject *self)
 {
     /* Dropping an entry may run code that queues another. Handles that the
@@ -114,10 +128,13 @@ al_loop_close(LoopObject *self)
         return;
     }
     al_loop_part_from_parent(self);
+    al_loop_send_all(self);
     al_inbox_close(self);
     al_timers_close(self);
     self->watch_ops->close(self);
     close_uv(self);
+    free(self->io_buffer);
+    self->io_buffer = NULL;
     for (int i = 0; i < 2; i++) {
         if (self->signal_pipe[i] >= 0) {
             close(self->signal_pipe[i]);

@@ -27,7 +27,20 @@
 #include "handles/handle.h"
 #include "loop/counters.h"
 
+/* Reads go to one buffer of the loop's, and become `bytes` of their size. */
+#define AL_IO_BUFFER_SIZE ((size_t)256 * 1024)
+
 struct al_watch;
+
+/* A transport that has written in this callback and sends at its end. */
+typedef struct al_flush {
+    struct al_flush *next; /* in the loop's list */
+    PyObject *owner;       /* what this is embedded in */
+    /* The list's reference to the owner is dropped by the caller. Reports its
+     * exceptions itself. */
+    void (*send)(struct al_flush *flush);
+    bool queued;
+} al_flush;
 
 struct LoopObject;
 
@@ -127,6 +140,12 @@ typedef struct LoopObject {
     size_t watches_len;
     struct al_watch *fresh_watches; /* to be looked at before a poll */
 
+    /* Transports, for reading and for sending: transports/. */
+    char *io_buffer;       /* of AL_IO_BUFFER_SIZE; NULL until needed */
+    al_flush *flush_first; /* an owner's reference each */
+    al_flush *flush_last;
+    PyObject *leaving; /* strong: an exception that is to leave the loop */
+
     const struct al_watch_ops *watch_ops; /* the layers above */
     const struct al_task_ops *task_ops;
     PyObject *current_task; /* borrowed; see futures/registry.h */
@@ -186,6 +205,29 @@ al_loop_push_steal(LoopObject *self, PyObject *entry)
     al_ring_push(&self->ready, entry);
     return 0;
 }
+
+/* Have `flush` send when the callback that runs now is through. */
+static inline void
+al_loop_send_later(LoopObject *self, al_flush *flush)
+{
+    if (flush->queued) {
+        return;
+    }
+    flush->queued = true;
+    flush->next = NULL;
+    Py_INCREF(flush->owner); /* the list's */
+    if (self->flush_first == NULL) {
+        self->flush_first = flush;
+    }
+    else {
+        self->flush_last->next = flush;
+    }
+    self->flush_last = flush;
+}
+
+/* Send what was written. May run foreign code; no exception is set before or
+ * after. */
+void al_loop_send_all(LoopObject *self);
 
 /* Make a loop's uv part and queues. 0, or -1 with an exception set. */
 int al_loop_open(LoopObject *self);

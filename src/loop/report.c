@@ -74,19 +74,31 @@ al_report_callback_error(LoopObject *self, HandleObject *handle)
     return result == NULL ? -1 : 0;
 }
 
+static int
+report_slow(LoopObject *self, PyObject *what, double seconds)
+{
+    PyObject *result =
+        PyObject_CallMethod(self->st->aio_logger, "warning", "sOd",
+                            "Executing %s took %.3f seconds", what, seconds);
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
+}
+
 int
 al_report_slow_callback(LoopObject *self, HandleObject *handle, double seconds)
 {
-    struct al_state *st = self->st;
     PyObject *text =
-        PyObject_CallOneArg(st->aio_format_handle, (PyObject *)handle);
+        PyObject_CallOneArg(self->st->aio_format_handle, (PyObject *)handle);
     if (text == NULL) {
         return -1;
     }
-    PyObject *result =
-        PyObject_CallMethod(st->aio_logger, "warning", "sOd",
-                            "Executing %s took %.3f seconds", text, seconds);
+    int rc = report_slow(self, text, seconds);
     Py_DECREF(text);
-    Py_XDECREF(result);
-    return result == NULL ? -1 : 0;
+    return rc;
+}
+
+int
+al_report_slow_event(LoopObject *self, PyObject *owner, double seconds)
+{
+    return report_slow(self, owner, seconds);
 }

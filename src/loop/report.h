@@ -13,4 +13,7 @@ int al_report_callback_error(LoopObject *self, HandleObject *handle);
 int al_report_slow_callback(LoopObject *self, HandleObject *handle,
                             double seconds);
 
+/* The same about an event that `owner` handled. */
+int al_report_slow_event(LoopObject *self, PyObject *owner, double seconds);
+
 #endif

@@ -93,6 +93,60 @@ al_run_enter_context(LoopObject *self, PyObject *context)
     return 0;
 }
 
+/* --- events ----------------------------------------------------------- */
+
+int64_t
+al_run_begin_event(LoopObject *self)
+{
+    self->counters.callbacks_run++;
+    if (self->current_task != NULL) {
+        self->task_ops->leave_task(self);
+    }
+    return self->debug ? al_clock_ns() : 0;
+}
+
+void
+al_run_end_event(LoopObject *self, PyObject *owner, int64_t start)
+{
+    if (self->flush_first != NULL) {
+        al_loop_send_all(self);
+    }
+    if (start != 0 && self->debug) {
+        double seconds = (double)(al_clock_ns() - start) / 1e9;
+        if (seconds >= self->slow_callback_duration) {
+            al_run_leave_context(self);
+            if (al_report_slow_event(self, owner, seconds) < 0) {
+                al_run_leave_with_error(self);
+            }
+        }
+    }
+}
+
+void
+al_run_leave_with_error(LoopObject *self)
+{
+    if (self->leaving != NULL) {
+        PyErr_WriteUnraisable((PyObject *)self);
+    }
+    else {
+        self->leaving = al_err_take();
+    }
+}
+
+/* 0, or -1 with the exception set that is to leave the loop. */
+static int
+raise_leaving(LoopObject *self)
+{
+    PyObject *error = self->leaving;
+
+    if (error == NULL) {
+        return 0;
+    }
+    self->leaving = NULL;
+    al_err_give_back_steal(error);
+    return -1;
+}
+
 /* --- callbacks -------------------------------------------------------- */
 
 /* Is this what a task of asyncio's own making queues? */
@@ -275,6 +329,23 @@ probe_take(LoopObject *self)
     self->probe_time = 0;
 }
 
+/* What the entry that ended with `rc` has written leaves with it.
+ * 0, or -1 with an exception set that leaves the loop. */
+static int
+send_written(LoopObject *self, int rc)
+{
+    PyObject *error = rc < 0 ? al_err_take() : NULL;
+
+    al_run_leave_context(self);
+    self->task_ops->leave_task(self);
+    al_loop_send_all(self);
+    if (error == NULL) {
+        return raise_leaving(self);
+    }
+    al_err_give_back_steal(error);
+    return -1;
+}
+
 static int
 run_entries(LoopObject *self, size_t count)
 {
@@ -296,6 +367,9 @@ run_entries(LoopObject *self, size_t count)
             }
             rc = entry == NULL ? -1
                                : handle_run_steal(self, (HandleObject *)entry);
+        }
+        if (self->flush_first != NULL && send_written(self, rc) < 0) {
+            rc = -1;
         }
         if (rc < 0) {
             return -1;
@@ -360,6 +434,9 @@ poll_is_due(const LoopObject *self)
 static int
 poll_finish(LoopObject *self)
 {
+    if (self->leaving != NULL) {
+        return raise_leaving(self);
+    }
     self->last_poll_ticks = al_ticks();
     learn_rate(self, self->last_poll_ticks);
     if (self->signal_arrived) {
@@ -374,6 +451,9 @@ poll_finish(LoopObject *self)
 static void
 poll_begin(LoopObject *self)
 {
+    if (self->flush_first != NULL) {
+        al_loop_send_all(self); /* written by a finalizer, say */
+    }
     self->got_event = false;
     self->poll_soon = false;
     if (self->fresh_watches != NULL) {
@@ -559,6 +639,7 @@ al_loop_run(LoopObject *self)
     PyObject *error = rc < 0 ? al_err_take() : NULL;
     al_run_leave_context(self);
     self->task_ops->leave_task(self);
+    al_loop_send_all(self);
     self->counters.running_ns += al_clock_ns() - self->counters.entered_at;
     self->counters.entered_at = 0;
     if (error != NULL) {

@@ -12,4 +12,15 @@ void al_run_leave_context(LoopObject *self);
  * 0, or -1 with an exception set and no context entered. */
 int al_run_enter_context(LoopObject *self, PyObject *context);
 
+/* Around a uv callback that runs foreign code, after al_loop_enter. Before it:
+ * no task is current any more; returns what al_run_end_event wants. After it:
+ * what was written is sent, and debug mode tells of a slow one by `owner`. */
+int64_t al_run_begin_event(LoopObject *self);
+void al_run_end_event(LoopObject *self, PyObject *owner, int64_t start);
+
+/* The exception that is set shall leave run_forever, from where no code of
+ * the turn's can return it: a uv callback, or a send at a callback's end. The
+ * first one wins, a second is printed. */
+void al_run_leave_with_error(LoopObject *self);
+
 #endif

@@ -46,20 +46,12 @@ descriptor_of(LoopObject *self, PyObject *object, int *fd)
     return 0;
 }
 
-/* Refuse a descriptor that a transport of this loop owns.
- * 0, or -1 with RuntimeError set. */
+/* Steals `transport`, which is None where there is none. */
 static int
-ensure_no_transport(LoopObject *self, PyObject *object, int fd)
+refuse_unless_closing(LoopObject *self, PyObject *object, PyObject *transport)
 {
-    if (self->transports == NULL) {
-        return 0;
-    }
-    PyObject *transport =
-        PyObject_CallMethod(self->transports, "get", "i", fd);
-    if (transport == NULL) {
-        return -1;
-    }
     int busy = 0;
+
     if (transport != Py_None) {
         PyObject *closing =
             PyObject_CallMethodNoArgs(transport, self->st->str_is_closing);
@@ -77,6 +69,26 @@ ensure_no_transport(LoopObject *self, PyObject *object, int fd)
     }
     Py_DECREF(transport);
     return busy;
+}
+
+/* Refuse a descriptor that a transport of this loop owns.
+ * 0, or -1 with RuntimeError set. */
+static int
+ensure_no_transport(LoopObject *self, PyObject *object, int fd)
+{
+    PyObject *owner = al_watch_owner(self, fd);
+    if (owner != NULL) {
+        return refuse_unless_closing(self, object, Py_NewRef(owner));
+    }
+    if (self->transports == NULL) {
+        return 0;
+    }
+    PyObject *transport =
+        PyObject_CallMethod(self->transports, "get", "i", fd);
+    if (transport == NULL) {
+        return -1;
+    }
+    return refuse_unless_closing(self, object, transport);
 }
 
 /* Add a reader or writer and return its handle, borrowed, or NULL. */

@@ -7,6 +7,7 @@
 
 #include "watch/watch.h"
 
+#include "loop/run.h"
 #include "py/error.h"
 #include "watch/signal.h"
 
@@ -24,12 +25,18 @@
 
 #define TABLE_START 64
 
+/* Who waits for a side: at most one of the two. */
+typedef struct {
+    HandleObject *handle; /* strong, or NULL */
+    al_watch_user *user;  /* its owner is held, or NULL */
+} watch_side;
+
 typedef struct al_watch {
     uv_poll_t uv;          /* libuv's until watch_on_close, unless DEAD */
     LoopObject *loop;      /* borrowed: a loop closes its watches */
-    HandleObject *reader;  /* strong */
-    HandleObject *writer;  /* strong */
+    watch_side sides[2];   /* by al_watch_side */
     PyObject *object;      /* strong; the file object given, or NULL */
+    al_watch_user *holder; /* borrowed: owns the descriptor, or NULL */
     struct al_watch *next; /* in the loop's fresh_watches */
     dev_t device;          /* which file the descriptor was */
     ino_t inode;
@@ -39,11 +46,56 @@ typedef struct al_watch {
     bool listed; /* in fresh_watches */
 } al_watch;
 
+static inline bool
+side_is_empty(const watch_side *side)
+{
+    return side->handle == NULL && side->user == NULL;
+}
+
+static inline int
+events_of(al_watch_side side)
+{
+    return side == AL_WATCH_READ ? UV_READABLE : UV_WRITABLE;
+}
+
 static int
 watch_wanted(const al_watch *watch)
 {
-    return (watch->reader != NULL ? UV_READABLE : 0) |
-           (watch->writer != NULL ? UV_WRITABLE : 0);
+    return (side_is_empty(&watch->sides[AL_WATCH_READ]) ? 0 : UV_READABLE) |
+           (side_is_empty(&watch->sides[AL_WATCH_WRITE]) ? 0 : UV_WRITABLE);
+}
+
+/* Take out what is on a side, for side_release. */
+static watch_side
+side_take(al_watch *watch, al_watch_side side)
+{
+    watch_side taken = watch->sides[side];
+
+    watch->sides[side] = (watch_side){NULL, NULL};
+    return taken;
+}
+
+/* Drop what was taken from a side, and tell who had it. May run foreign code;
+ * an exception that is set stays. */
+static void
+side_release(watch_side taken, al_watch_side side, bool gone)
+{
+    if (taken.handle == NULL && taken.user == NULL) {
+        return;
+    }
+    PyObject *error = PyErr_Occurred() ? al_err_take() : NULL;
+    if (taken.handle != NULL) {
+        al_handle_cancel(taken.handle);
+        Py_DECREF(taken.handle);
+    }
+    else {
+        PyObject *owner = taken.user->owner;
+        taken.user->on_drop(taken.user, side, gone);
+        Py_DECREF(owner); /* the side's */
+    }
+    if (error != NULL) {
+        al_err_give_back_steal(error);
+    }
 }
 
 static void
@@ -74,10 +126,8 @@ watch_unlist(al_watch *watch)
 
 #if HAVE_EPOLL
 
-/* Set the kernel's mask; 0 means silence. `once`: disarm after one event.
- * Is the registration still that of our descriptor's file? */
 static bool
-kernel_set(al_watch *watch, int wanted, bool once)
+kernel_control(al_watch *watch, int operation, int wanted, bool once)
 {
     struct epoll_event event = {0};
 
@@ -93,11 +143,48 @@ kernel_set(al_watch *watch, int wanted, bool once)
         event.events |= EPOLLONESHOT;
     }
     event.data.fd = watch->fd;
-    return epoll_ctl(uv_backend_fd(&watch->loop->uv), EPOLL_CTL_MOD, watch->fd,
+    return epoll_ctl(uv_backend_fd(&watch->loop->uv), operation, watch->fd,
                      &event) == 0;
 }
 
+/* Set the kernel's mask; 0 means silence. `once`: disarm after one event.
+ * Is the registration still that of our descriptor's file? */
+static bool
+kernel_set(al_watch *watch, int wanted, bool once)
+{
+    return kernel_control(watch, EPOLL_CTL_MOD, wanted, once);
+}
+
+/* Enter the descriptor, of which the kernel knows nothing. */
+static bool
+kernel_add(al_watch *watch, int wanted)
+{
+    return kernel_control(watch, EPOLL_CTL_ADD, wanted, false);
+}
+
+/* Take the descriptor out. */
+static bool
+kernel_remove(al_watch *watch)
+{
+    return kernel_control(watch, EPOLL_CTL_DEL, 0, false);
+}
+
 #else
+
+static bool
+kernel_add(al_watch *watch, int wanted)
+{
+    (void)watch;
+    (void)wanted;
+    return false;
+}
+
+static bool
+kernel_remove(al_watch *watch)
+{
+    (void)watch;
+    return false;
+}
 
 static bool
 kernel_set(al_watch *watch, int wanted, bool once)
@@ -225,26 +312,30 @@ table_replace(LoopObject *self, int fd, int wanted)
         wanted |= old->started;
     }
     al_watch *watch = watch_open(self, fd, wanted);
+    self->watches[fd] = watch;
     if (old == NULL) {
-        self->watches[fd] = watch;
         return watch;
     }
-    if (watch != NULL) {
-        watch->reader = old->reader;
-        watch->writer = old->writer;
-        watch->object = old->object;
-        old->reader = old->writer = NULL;
-        old->object = NULL;
-    }
-    self->watches[fd] = watch;
-    if (watch == NULL) {
-        /* The descriptor is no longer what it was: nothing to wait for. */
-        Py_CLEAR(old->reader);
-        Py_CLEAR(old->writer);
-        Py_CLEAR(old->object);
-    }
+    watch_side reader = side_take(old, AL_WATCH_READ);
+    watch_side writer = side_take(old, AL_WATCH_WRITE);
+    PyObject *object = old->object;
+    old->object = NULL;
     watch_bury(old);
-    return watch;
+    if (watch != NULL) {
+        watch->sides[AL_WATCH_READ] = reader;
+        watch->sides[AL_WATCH_WRITE] = writer;
+        watch->object = object;
+        watch->holder = old->holder;
+        return watch;
+    }
+    /* The descriptor is no longer what it was: nothing to wait for. */
+    bool gone = fcntl(fd, F_GETFD) < 0;
+    side_release(reader, AL_WATCH_READ, gone);
+    side_release(writer, AL_WATCH_WRITE, gone);
+    PyObject *error = al_err_take();
+    Py_XDECREF(object);
+    al_err_give_back_steal(error);
+    return NULL;
 }
 
 /* --- transitions --------------------------------------------------------- */
@@ -253,7 +344,7 @@ table_replace(LoopObject *self, int fd, int wanted)
 static void
 watch_silence(LoopObject *self, al_watch *watch)
 {
-    if (watch->state == AL_WATCH_SILENT) {
+    if (watch->state == AL_WATCH_SILENT || watch->state == AL_WATCH_ABSENT) {
         return;
     }
     if (watch->state != AL_WATCH_FRESH && kernel_set(watch, 0, true)) {
@@ -265,17 +356,22 @@ watch_silence(LoopObject *self, al_watch *watch)
     watch_bury(watch);
 }
 
-/* Make the kernel report what is wanted; `watch` is in the table and somebody
- * wants something. The watch, perhaps another one, or NULL with an exception
- * set. */
+/* Make the kernel report `wanted`, which is not 0; `watch` is in the table.
+ * The watch, perhaps another one, or NULL with an exception set. */
 static al_watch *
-watch_arm(LoopObject *self, al_watch *watch)
+watch_arm(LoopObject *self, al_watch *watch, int wanted)
 {
-    int wanted = watch_wanted(watch);
     bool fits = (wanted & ~watch->started) == 0;
 
     if (watch->state == AL_WATCH_FRESH && fits) {
         return watch;
+    }
+    if (watch->state == AL_WATCH_ABSENT) {
+        if (fits && kernel_add(watch, wanted)) {
+            watch->state = AL_WATCH_LEVEL;
+            return watch;
+        }
+        return table_replace(self, watch->fd, wanted);
     }
     /* Toggled before: so it will be again, and one event is all it needs. */
     bool once =
@@ -302,12 +398,30 @@ queue_handle(LoopObject *self, HandleObject *handle)
     al_ring_push(&self->ready, handle);
 }
 
+/* Tell who waits for this side. */
+static void
+side_notify(LoopObject *self, const watch_side *waiting, al_watch_side side)
+{
+    if (waiting->handle != NULL) {
+        queue_handle(self, waiting->handle);
+    }
+    else if (waiting->user != NULL) {
+        al_watch_user *user = waiting->user;
+        PyObject *owner = Py_NewRef(user->owner);
+        int64_t start = al_run_begin_event(self);
+        user->on_event(user, side);
+        al_run_end_event(self, owner, start);
+        Py_DECREF(owner);
+    }
+}
+
 static void
 watch_on_event(uv_poll_t *uv, int status, int events)
 {
     al_watch *watch = uv->data;
     LoopObject *self = watch->loop;
     int wanted = watch_wanted(watch);
+    int fd = watch->fd;
 
     al_loop_enter(self);
     if (watch->state == AL_WATCH_ONCE) {
@@ -319,15 +433,16 @@ watch_on_event(uv_poll_t *uv, int status, int events)
         events = wanted;
         watch->started = 0;
     }
-    if (events & wanted & UV_READABLE) {
-        queue_handle(self, watch->reader);
-    }
-    if (events & wanted & UV_WRITABLE) {
-        queue_handle(self, watch->writer);
-    }
     if (watch->state == AL_WATCH_SILENT || watch->started == 0 ||
         (events & wanted) == 0) {
         watch_list(watch); /* to be armed, or narrowed, before the poll */
+    }
+    if (events & wanted & UV_READABLE) {
+        side_notify(self, &watch->sides[AL_WATCH_READ], AL_WATCH_READ);
+    }
+    /* Foreign code ran: is this still the watch, and does anybody wait? */
+    if (events & wanted & UV_WRITABLE && table_get(self, fd) == watch) {
+        side_notify(self, &watch->sides[AL_WATCH_WRITE], AL_WATCH_WRITE);
     }
 }
 
@@ -338,6 +453,18 @@ watch_is_same_file(const al_watch *watch)
     struct stat file;
     return fstat(watch->fd, &file) == 0 && file.st_dev == watch->device &&
            file.st_ino == watch->inode;
+}
+
+/* Our own parts on a descriptor that somebody closed shall know of it; the
+ * user's handles just hear nothing more, as with asyncio. */
+static void
+drop_users(al_watch *watch)
+{
+    for (int side = 0; side < 2; side++) {
+        if (watch->sides[side].user != NULL) {
+            side_release(side_take(watch, side), side, true);
+        }
+    }
 }
 
 static void
@@ -351,13 +478,18 @@ prepare_watch(LoopObject *self, al_watch *watch)
         }
         else {
             (void)uv_poll_stop(&watch->uv);
+            watch->started = 0;
             watch->state = AL_WATCH_SILENT;
+            drop_users(watch);
         }
     }
     else if (watch->started == 0) {
         if (wanted != 0 && table_replace(self, watch->fd, wanted) == NULL) {
             PyErr_Clear();
         }
+    }
+    else if (watch->state == AL_WATCH_ABSENT) {
+        return; /* its descriptor was closed since its event */
     }
     else if (watch->state == AL_WATCH_ONCE) {
         return; /* removed and added again since its event */
@@ -390,45 +522,60 @@ watches_before_poll(LoopObject *self)
 
 /* --- what the layers above call ------------------------------------------- */
 
-static HandleObject **
-side_slot(al_watch *watch, al_watch_side side)
+/* Put `incoming` on a side of the watch of `fd`, which is made if there is
+ * none, in place of what is there. 0 and the references are the watch's, or
+ * -1 with an exception set and they are the caller's. */
+static int
+watch_put(LoopObject *self, int fd, al_watch_side side, watch_side incoming,
+          PyObject *object)
 {
-    return side == AL_WATCH_READ ? &watch->reader : &watch->writer;
+    al_watch *watch = table_get(self, fd);
+    watch_side old = {NULL, NULL};
+    int wanted = events_of(side);
+
+    if (watch == NULL) {
+        watch = table_replace(self, fd, wanted);
+    }
+    else {
+        old = side_take(watch, side);
+        watch = watch_arm(self, watch, wanted | watch_wanted(watch));
+    }
+    if (watch != NULL) {
+        watch->sides[side] = incoming;
+        if (object != NULL && !PyLong_CheckExact(object)) {
+            Py_XSETREF(watch->object, Py_NewRef(object));
+        }
+    }
+    self->poll_soon = true;
+    side_release(old, side, false);
+    return watch == NULL ? -1 : 0;
+}
+
+/* Nobody wants this side any more; it has been taken out. */
+static void
+watch_narrow(LoopObject *self, al_watch *watch)
+{
+    if (watch_wanted(watch) == 0) {
+        PyObject *object = watch->object;
+        watch->object = NULL;
+        watch_silence(self, watch);
+        Py_XDECREF(object);
+    }
+    else if (watch_arm(self, watch, watch_wanted(watch)) == NULL) {
+        PyErr_Clear(); /* closed by the user: the other side goes with it */
+    }
 }
 
 int
 al_watch_set_steal(LoopObject *self, int fd, al_watch_side side,
                    HandleObject *handle, PyObject *object)
 {
-    int wanted = side == AL_WATCH_READ ? UV_READABLE : UV_WRITABLE;
-    al_watch *watch = table_get(self, fd);
-    HandleObject *old = NULL;
-
     handle->flags |= AL_HANDLE_PERSISTENT;
-    if (watch == NULL) {
-        watch = table_replace(self, fd, wanted);
-        if (watch == NULL) {
-            Py_DECREF(handle);
-            return -1;
-        }
+    if (watch_put(self, fd, side, (watch_side){handle, NULL}, object) < 0) {
+        Py_DECREF(handle);
+        return -1;
     }
-    HandleObject **slot = side_slot(watch, side);
-    old = *slot;
-    *slot = handle; /* the watch's */
-    if (!PyLong_CheckExact(object)) {
-        Py_XSETREF(watch->object, Py_NewRef(object));
-    }
-    int rc = watch_arm(self, watch) == NULL ? -1 : 0;
-    self->poll_soon = true;
-    if (old != NULL) {
-        PyObject *error = rc < 0 ? al_err_take() : NULL;
-        al_handle_cancel(old);
-        Py_DECREF(old);
-        if (error != NULL) {
-            al_err_give_back_steal(error);
-        }
-    }
-    return rc;
+    return 0;
 }
 
 bool
@@ -436,26 +583,92 @@ al_watch_remove(LoopObject *self, int fd, al_watch_side side)
 {
     al_watch *watch = table_get(self, fd);
 
-    if (watch == NULL || *side_slot(watch, side) == NULL) {
+    if (watch == NULL || watch->sides[side].handle == NULL) {
         return false;
     }
-    HandleObject **slot = side_slot(watch, side);
-    HandleObject *handle = *slot;
-    PyObject *object = NULL;
-
-    *slot = NULL;
-    if (watch_wanted(watch) == 0) {
-        object = watch->object;
-        watch->object = NULL;
-        watch_silence(self, watch);
-    }
-    else if (watch_arm(self, watch) == NULL) {
-        PyErr_Clear(); /* closed by the user: the other side goes with it */
-    }
-    al_handle_cancel(handle); /* foreign code from here on */
-    Py_DECREF(handle);
-    Py_XDECREF(object);
+    watch_side taken = side_take(watch, side);
+    watch_narrow(self, watch);
+    side_release(taken, side, false);
     return true;
+}
+
+int
+al_watch_set_user(LoopObject *self, int fd, al_watch_side side,
+                  al_watch_user *user)
+{
+    const al_watch *watch = table_get(self, fd);
+
+    if (watch != NULL && watch->sides[side].user == user) {
+        return 0;
+    }
+    Py_INCREF(user->owner); /* the side's */
+    if (watch_put(self, fd, side, (watch_side){NULL, user}, NULL) < 0) {
+        Py_DECREF(user->owner);
+        return -1;
+    }
+    if (user->owns_fd) {
+        self->watches[fd]->holder = user;
+    }
+    return 0;
+}
+
+void
+al_watch_clear_user(LoopObject *self, int fd, al_watch_side side,
+                    al_watch_user *user)
+{
+    al_watch *watch = table_get(self, fd);
+
+    if (watch != NULL && watch->sides[side].user == user) {
+        (void)side_take(watch, side);
+        watch_narrow(self, watch);
+        Py_DECREF(user->owner); /* the side's */
+    }
+}
+
+/* Take both sides out of a watch that stays, and drop what was there. */
+static void
+drop_sides(al_watch *watch, bool gone)
+{
+    watch_side reader = side_take(watch, AL_WATCH_READ);
+    watch_side writer = side_take(watch, AL_WATCH_WRITE);
+    PyObject *object = watch->object;
+
+    watch->object = NULL;
+    watch->holder = NULL;
+    side_release(reader, AL_WATCH_READ, gone);
+    side_release(writer, AL_WATCH_WRITE, gone);
+    Py_XDECREF(object);
+}
+
+void
+al_watch_leave(LoopObject *self, int fd)
+{
+    al_watch *watch = table_get(self, fd);
+
+    if (watch == NULL) {
+        return;
+    }
+    bool known = watch->state == AL_WATCH_LEVEL ||
+                 watch->state == AL_WATCH_ONCE ||
+                 watch->state == AL_WATCH_SILENT;
+    if (known && watch->started != 0 && kernel_remove(watch)) {
+        watch_unlist(watch);
+        watch->state = AL_WATCH_ABSENT;
+    }
+    else if (watch->state != AL_WATCH_ABSENT) {
+        self->watches[fd] = NULL;
+        watch_bury(watch);
+    }
+    drop_sides(watch, false); /* a buried one is there until the next poll */
+}
+
+PyObject *
+al_watch_owner(LoopObject *self, int fd)
+{
+    const al_watch *watch = table_get(self, fd);
+
+    return watch == NULL || watch->holder == NULL ? NULL
+                                                  : watch->holder->owner;
 }
 
 void
@@ -463,12 +676,10 @@ al_watch_forget_stale(LoopObject *self, int fd)
 {
     al_watch *watch = table_get(self, fd);
 
-    if (watch != NULL) {
+    if (watch != NULL && watch->state != AL_WATCH_ABSENT) {
         self->watches[fd] = NULL;
-        Py_CLEAR(watch->reader);
-        Py_CLEAR(watch->writer);
-        Py_CLEAR(watch->object);
         watch_bury(watch);
+        drop_sides(watch, true);
     }
 }
 
@@ -500,10 +711,13 @@ al_watch_visit(LoopObject *self, visitproc visit, void *arg)
             continue;
         }
         Py_VISIT(watch->object);
-        HandleObject *handles[] = {watch->reader, watch->writer};
-        for (int i = 0; i < 2; i++) {
-            if (handles[i] != NULL) {
-                int rc = al_handle_visit(handles[i], visit, arg);
+        for (int side = 0; side < 2; side++) {
+            const watch_side *waiting = &watch->sides[side];
+            if (waiting->user != NULL) {
+                Py_VISIT(waiting->user->owner);
+            }
+            else if (waiting->handle != NULL) {
+                int rc = al_handle_visit(waiting->handle, visit, arg);
                 if (rc != 0) {
                     return rc;
                 }
@@ -514,33 +728,16 @@ al_watch_visit(LoopObject *self, visitproc visit, void *arg)
 }
 
 static void
-release_handle(HandleObject *handle)
-{
-    if (handle != NULL) {
-        al_handle_cancel(handle);
-        Py_DECREF(handle);
-    }
-}
-
-static void
 watches_close(LoopObject *self)
 {
     al_signal_close(self);
     for (size_t fd = 0; fd < self->watches_len; fd++) {
         al_watch *watch = self->watches[fd];
-        if (watch == NULL) {
-            continue;
+        if (watch != NULL) {
+            self->watches[fd] = NULL;
+            watch_bury(watch);
+            drop_sides(watch, false);
         }
-        HandleObject *reader = watch->reader;
-        HandleObject *writer = watch->writer;
-        PyObject *object = watch->object;
-        watch->reader = watch->writer = NULL;
-        watch->object = NULL;
-        self->watches[fd] = NULL;
-        watch_bury(watch);
-        release_handle(reader);
-        release_handle(writer);
-        Py_XDECREF(object);
     }
     free(self->watches);
     self->watches = NULL;

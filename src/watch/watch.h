@@ -1,9 +1,13 @@
 /* watch.h - one watch per descriptor: who wants to read it, who to write.
  *
- * A watch is a uv_poll with a reader and a writer handle, found by its
- * descriptor. It stays after both are gone, so that programs which add and
- * remove a reader around every wait (psycopg, tornado, sock_*) pay one
- * epoll_ctl per wait in place of three.
+ * A watch is a uv_poll with a reader and a writer, found by its descriptor.
+ * Each of the two is a handle of the user's (add_reader, add_writer), queued
+ * by an event, or a part of ours in C (`al_watch_user`: a transport, a
+ * listener, a sock_* operation), called by it. The watch stays after both are
+ * gone, so that programs which add and remove a reader around every wait
+ * (psycopg, tornado, sock_*) pay one epoll_ctl per wait in place of three; and
+ * after its descriptor is closed by a transport, for the next file that gets
+ * the number, which saves libuv's four system calls for a new one.
  *
  * States of a watch, and what makes the transition:
  *   DEAD    its uv_poll is closed or closing        watch_bury
@@ -12,6 +16,7 @@
  *   ONCE    in the kernel, one event at most        watch_arm
  *   SILENT  in the kernel, reports nothing          the event in ONCE;
  *                                                   watch_silence
+ *   ABSENT  known to libuv, not to the kernel       al_watch_leave
  * Invariants:
  *   1. Whoever closes its descriptor after removing reader and writer leaves
  *      no event behind: the watch is then SILENT or DEAD, also in the ears of
@@ -36,11 +41,48 @@ typedef enum {
     AL_WATCH_LEVEL,
     AL_WATCH_ONCE,
     AL_WATCH_SILENT,
+    AL_WATCH_ABSENT,
 } al_watch_state;
 
 typedef enum { AL_WATCH_READ, AL_WATCH_WRITE } al_watch_side;
 
-/* Make `handle` the reader or writer of `fd`; an earlier one is cancelled.
+/* A reader or writer in C, embedded in the object that owns it. A watch keeps
+ * a reference to `owner` for each side that it has the user on, and shows it
+ * to the collector as the loop's. */
+typedef struct al_watch_user {
+    PyObject *owner; /* borrowed: what this is embedded in */
+    /* The descriptor can be read or written, or has an error, which a system
+     * call will tell. Called in the poll, with the GIL, no task current, a
+     * reference to the owner held; may run foreign code, and reports its
+     * exceptions itself (al_loop_raise for those that leave the loop). */
+    void (*on_event)(struct al_watch_user *user, al_watch_side side);
+    /* The watch has let go of a side by itself: somebody else took it or the
+     * loop is closed; or, with `gone`, the descriptor was closed under us and
+     * its number is no longer ours. Runs no foreign code. */
+    void (*on_drop)(struct al_watch_user *user, al_watch_side side, bool gone);
+    bool owns_fd; /* a transport or listener: add_reader is refused */
+} al_watch_user;
+
+/* Make `user` the reader or writer of `fd`; an earlier one is dropped. Nothing
+ * changes where it is that already. 0, or -1 with OSError or MemoryError set,
+ * and then the other side has been dropped as well if it could not stay. */
+int al_watch_set_user(LoopObject *self, int fd, al_watch_side side,
+                      al_watch_user *user);
+
+/* Take `user` off a side, if it is there. May run foreign code: the owner's
+ * finalizer, unless the caller holds a reference. */
+void al_watch_clear_user(LoopObject *self, int fd, al_watch_side side,
+                         al_watch_user *user);
+
+/* The caller owns `fd` and is about to close it: whatever watches it is taken
+ * off (a foreign handle is cancelled), and the kernel reports nothing more. */
+void al_watch_leave(LoopObject *self, int fd);
+
+/* The transport or listener that `fd` belongs to, from its first set_user to
+ * al_watch_leave; NULL if none. Borrowed. */
+PyObject *al_watch_owner(LoopObject *self, int fd);
+
+/* Make `handle` the reader or writer of `fd`; an earlier one is dropped.
  * `object` is what the user passed, kept when it is not an int.
  * Steals `handle`. 0, or -1 with OSError or MemoryError set. */
 int al_watch_set_steal(LoopObject *self, int fd, al_watch_side side,
