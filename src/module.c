@@ -13,6 +13,7 @@
 #include "handles/handle.h"
 #include "loop/fork.h"
 #include "py/asyncio.h"
+#include "transports/socket.h"
 
 static struct PyModuleDef core_module;
 
@@ -77,7 +78,7 @@ core_exec(PyObject *module)
     st->module = module;
     al_fork_setup();
     if (al_asyncio_setup(module, st) < 0 || al_handle_setup(module, st) < 0 ||
-        al_native_setup(module, st) < 0) {
+        al_native_setup(module, st) < 0 || al_socket_setup(module, st) < 0) {
         return -1;
     }
     return al_loop_type_setup(module, st);

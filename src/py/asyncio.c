@@ -6,6 +6,8 @@
 
 #include "py/asyncio.h"
 
+#include <string.h>
+
 struct stdlib_name {
     size_t offset;
     const char *module;
@@ -42,6 +44,18 @@ al_import_attribute(const char *module, const char *attribute)
     PyObject *owner = PyImport_ImportModule(module);
     if (owner == NULL) {
         return NULL;
+    }
+    /* "Class.member" as well. */
+    const char *dot = strchr(attribute, '.');
+    if (dot != NULL) {
+        PyObject *name =
+            PyUnicode_FromStringAndSize(attribute, dot - attribute);
+        Py_SETREF(owner, name == NULL ? NULL : PyObject_GetAttr(owner, name));
+        Py_XDECREF(name);
+        if (owner == NULL) {
+            return NULL;
+        }
+        attribute = dot + 1;
     }
     PyObject *found = PyObject_GetAttrString(owner, attribute);
     Py_DECREF(owner);
@@ -99,6 +113,10 @@ al_state_visit(struct al_state *st, al_state_visitor visit, void *arg)
         (PyObject **)&st->timer_handle_type,
         (PyObject **)&st->loop_core_type,
         (PyObject **)&st->task_step_type,
+        (PyObject **)&st->socket_transport_type,
+        (PyObject **)&st->read_pipe_type,
+        (PyObject **)&st->write_pipe_type,
+        (PyObject **)&st->datagram_type,
         &st->loop_class,
         &st->loop_time,
         &st->aio_ThreadSafeHandle,

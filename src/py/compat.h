@@ -133,6 +133,9 @@ al_lookup_attr(PyObject *obj, PyObject *name, PyObject **result)
 #define AL_ALL_TASKS "_all_tasks"
 #endif
 
+/* Server._attach and _detach take the transport. */
+#define AL_SERVER_KNOWS_CLIENTS (PY_VERSION_HEX >= 0x030d0000)
+
 /* Is the referent of this weak reference gone? */
 static inline bool
 al_weakref_is_dead(PyObject *ref)

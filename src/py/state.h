@@ -34,6 +34,18 @@
     AL_NAME(aio_get_future_loop, "asyncio.futures", "_get_loop")              \
     AL_NAME(CancelledError, "asyncio.exceptions", "CancelledError")           \
     AL_NAME(InvalidStateError, "asyncio.exceptions", "InvalidStateError")     \
+    AL_NAME(aio_set_result_unless_cancelled, "asyncio.futures",               \
+            "_set_result_unless_cancelled")                                   \
+    AL_NAME(aio_Transport, "asyncio.transports", "Transport")                 \
+    AL_NAME(aio_ReadTransport, "asyncio.transports", "ReadTransport")         \
+    AL_NAME(aio_WriteTransport, "asyncio.transports", "WriteTransport")       \
+    AL_NAME(aio_DatagramTransport, "asyncio.transports", "DatagramTransport") \
+    AL_NAME(aio_BufferedProtocol, "asyncio.protocols", "BufferedProtocol")    \
+    AL_NAME(aio_TransportSocket, "asyncio.trsock", "TransportSocket")         \
+    AL_NAME(aio_try_native, "asyncio.constants", "_SendfileMode.TRY_NATIVE")  \
+    AL_NAME(aio_conn_lost_threshold, "asyncio.constants",                     \
+            "LOG_THRESHOLD_FOR_CONNLOST_WRITES")                              \
+    AL_NAME(socket_class, "socket", "socket")                                 \
     AL_NAME(mod_coroutines, "asyncio", "coroutines")                          \
     AL_NAME(mod_tasks, "asyncio", "tasks")                                    \
     AL_NAME(get_asyncgen_hooks, "sys", "get_asyncgen_hooks")                  \
@@ -104,6 +116,35 @@
     AL_STR(source_traceback)                                                  \
     AL_STR(time)                                                              \
     AL_STR(wait)                                                              \
+    AL_STR(_attach)                                                           \
+    AL_STR(_detach)                                                           \
+    AL_STR(buffer_updated)                                                    \
+    AL_STR(connection_lost)                                                   \
+    AL_STR(connection_made)                                                   \
+    AL_STR(data_received)                                                     \
+    AL_STR(debug)                                                             \
+    AL_STR(eof_received)                                                      \
+    AL_STR(error_received)                                                    \
+    AL_STR(datagram_received)                                                 \
+    AL_STR(get_buffer)                                                        \
+    AL_STR(getsockname)                                                       \
+    AL_STR(getpeername)                                                       \
+    AL_STR(pause_writing)                                                     \
+    AL_STR(resume_writing)                                                    \
+    AL_STR(peername)                                                          \
+    AL_STR(protocol)                                                          \
+    AL_STR(sockname)                                                          \
+    AL_STR(socket)                                                            \
+    AL_STR(pipe)                                                              \
+    AL_STR(transport)                                                         \
+    AL_STR(warning)                                                           \
+    AL_STR(detach)                                                            \
+    AL_STR(getsockopt)                                                        \
+    AL_STR(info)                                                              \
+    AL_STR(_start_reading)                                                    \
+    AL_STR(_call_connection_lost)                                             \
+    AL_STR(set_result)                                                        \
+    AL_STR(create_future)                                                     \
     AL_STR(when)
 
 struct al_state {
@@ -121,6 +162,11 @@ struct al_state {
     PyObject *kw_context;           /* ("context",) */
     PyObject *loop_call_soon; /* Loop.call_soon and get_debug, likewise */
     PyObject *loop_get_debug;
+
+    PyTypeObject *socket_transport_type;
+    PyTypeObject *read_pipe_type;
+    PyTypeObject *write_pipe_type;
+    PyTypeObject *datagram_type;
 
     /* Tasks; futures/ fills this in. */
     PyTypeObject *wake_type;

@@ -193,9 +193,15 @@ def ends_with_type(body: str) -> bool:
 def deallocs(root: Path) -> list[str]:
     """tp_dealloc of a heap type untracks first, ends with Py_DECREF(tp)."""
     problems, ends = [], {}
-    for path in files(root / "src", "*.c"):
-        text, name = path.read_text("utf-8"), relative(path, root)
-        defined = {f.name: f for f in csource.functions(text)}
+    texts = {
+        relative(path, root): path.read_text("utf-8")
+        for path in files(root / "src", "*.c")
+    }
+    # The types of a folder may share a dealloc.
+    defined = {
+        f.name: f for text in texts.values() for f in csource.functions(text)
+    }
+    for name, text in texts.items():
         for heap_type in csource.heap_types(text):
             if heap_type.dealloc is None:
                 # The inherited one frees the memory and the type, but only
@@ -206,7 +212,7 @@ def deallocs(root: Path) -> list[str]:
             key = f"{name}:{heap_type.dealloc}"
             function = defined.get(heap_type.dealloc)
             if function is None:
-                problems.append(f"{key} is not defined in this file")
+                problems.append(f"{key} is not defined")
                 continue
             if heap_type.has_gc and not untracks_first(function.body):
                 problems.append(f"{key} does not untrack first")

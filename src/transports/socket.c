@@ -1,0 +1,557 @@
+/* socket.c - TCP and Unix stream sockets: receiving, and the Python type.
+ *
+ * Reading: one recv for each event, into the loop's buffer, and `bytes` of
+ * the size that came; no connection keeps a buffer, and none is served twice
+ * before the others. A BufferedProtocol's own buffer is filled directly.
+ *
+ * Threads: the loop's.
+ */
+
+#include "transports/socket.h"
+
+#include "loop/run.h"
+#include "transports/stream.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+
+#define READ_ERROR "Fatal read error on socket transport"
+#define LATE_WRITE "socket.send() raised exception."
+
+/* --- receiving ---------------------------------------------------------------- */
+
+static void
+on_eof(al_transport *self)
+{
+    al_transport_log_debug(self, "%r received EOF");
+    PyObject *result =
+        al_transport_call(self, self->st->str_eof_received, NULL);
+    int keep_open = result == NULL ? -1 : PyObject_IsTrue(result);
+    Py_XDECREF(result);
+    if (keep_open < 0) {
+        al_transport_fatal(
+            self, "Fatal error: protocol.eof_received() call failed.");
+    }
+    else if (!keep_open) {
+        al_transport_close(self);
+    }
+    else if (self->loop != NULL) {
+        /* The protocol may still write; there is nothing more to read. */
+        al_transport_stop_reading(self);
+    }
+}
+
+/* A recv gave `count` <= 0. */
+static void
+nothing_received(al_transport *self, ssize_t count)
+{
+    if (count == 0) {
+        on_eof(self);
+    }
+    else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
+        PyErr_SetFromErrno(PyExc_OSError);
+        al_transport_fatal(self, READ_ERROR);
+    }
+}
+
+static void
+receive_data(al_transport *self)
+{
+    LoopObject *loop = self->loop;
+
+    if (loop->io_buffer == NULL) {
+        loop->io_buffer = malloc(AL_IO_BUFFER_SIZE);
+        if (loop->io_buffer == NULL) {
+            PyErr_NoMemory();
+            al_transport_fatal(self, READ_ERROR);
+            return;
+        }
+    }
+    ssize_t count = recv(self->fd, loop->io_buffer, AL_IO_BUFFER_SIZE, 0);
+    if (count <= 0) {
+        nothing_received(self, count);
+        return;
+    }
+    PyObject *data = PyBytes_FromStringAndSize(loop->io_buffer, count);
+    if (data == NULL) {
+        al_transport_fatal(self, READ_ERROR);
+        return;
+    }
+    PyObject *result =
+        al_transport_call(self, self->st->str_data_received, data);
+    Py_DECREF(data);
+    if (result == NULL) {
+        al_transport_fatal(
+            self, "Fatal error: protocol.data_received() call failed.");
+        return;
+    }
+    Py_DECREF(result);
+}
+
+/* The protocol's buffer. 0, or -1 with an exception set. */
+static int
+get_buffer(al_transport *self, Py_buffer *view)
+{
+    PyObject *hint = PyLong_FromLong(-1);
+    if (hint == NULL) {
+        return -1;
+    }
+    PyObject *buffer = al_transport_call(self, self->st->str_get_buffer, hint);
+    Py_DECREF(hint);
+    if (buffer == NULL) {
+        return -1;
+    }
+    int rc = PyObject_GetBuffer(buffer, view, PyBUF_WRITABLE);
+    Py_DECREF(buffer);
+    if (rc == 0 && view->len == 0) {
+        PyBuffer_Release(view);
+        PyErr_SetString(PyExc_RuntimeError,
+                        "get_buffer() returned an empty buffer");
+        return -1;
+    }
+    return rc;
+}
+
+static void
+receive_into_buffer(al_transport *self)
+{
+    Py_buffer view;
+
+    if (get_buffer(self, &view) < 0) {
+        al_transport_fatal(self,
+                           "Fatal error: protocol.get_buffer() call failed.");
+        return;
+    }
+    if (self->loop == NULL || !self->fd_open) {
+        PyBuffer_Release(&view); /* the protocol has aborted meanwhile */
+        return;
+    }
+    ssize_t count = recv(self->fd, view.buf, (size_t)view.len, 0);
+    int saved = errno;
+    PyBuffer_Release(&view);
+    errno = saved;
+    if (count <= 0) {
+        nothing_received(self, count);
+        return;
+    }
+    PyObject *number = PyLong_FromSsize_t(count);
+    PyObject *result =
+        number == NULL
+            ? NULL
+            : al_transport_call(self, self->st->str_buffer_updated, number);
+    Py_XDECREF(number);
+    if (result == NULL) {
+        al_transport_fatal(
+            self, "Fatal error: protocol.buffer_updated() call failed.");
+        return;
+    }
+    Py_DECREF(result);
+}
+
+static void
+socket_read_ready(al_transport *self)
+{
+    if (self->lost != 0 || !self->fd_open) {
+        return;
+    }
+    if (self->buffered) {
+        receive_into_buffer(self);
+    }
+    else {
+        receive_data(self);
+    }
+}
+
+/* --- sending ------------------------------------------------------------------ */
+
+/* Complete the future that sendfile waits for; `error` NULL: it may begin. */
+static void
+wake_empty_waiter(al_stream *self, PyObject *error)
+{
+    struct al_state *st = self->base.st;
+    PyObject *waiter = self->base.empty_waiter;
+
+    if (waiter == NULL) {
+        return;
+    }
+    Py_INCREF(waiter);
+    PyObject *done = PyObject_CallMethodNoArgs(waiter, st->str_done);
+    PyObject *result = NULL;
+    if (done == Py_False) {
+        result = error == NULL
+                     ? PyObject_CallMethodOneArg(waiter, st->str_set_result,
+                                                 Py_None)
+                     : PyObject_CallMethodOneArg(waiter, st->str_set_exception,
+                                                 error);
+    }
+    if (done == NULL || (done == Py_False && result == NULL)) {
+        PyErr_WriteUnraisable(waiter);
+    }
+    Py_XDECREF(done);
+    Py_XDECREF(result);
+    Py_DECREF(waiter);
+}
+
+/* connection_lost was called while sendfile waits. */
+static void
+socket_on_lost(al_transport *self)
+{
+    if (self->empty_waiter == NULL) {
+        return;
+    }
+    PyObject *error = PyObject_CallFunction(PyExc_ConnectionError, "s",
+                                            "Connection is closed by peer");
+    if (error == NULL) {
+        PyErr_WriteUnraisable((PyObject *)self);
+        return;
+    }
+    wake_empty_waiter((al_stream *)self, error);
+    Py_DECREF(error);
+}
+
+static void
+socket_write_ready(al_transport *base)
+{
+    al_stream *self = (al_stream *)base;
+
+    if (!al_stream_on_room(self)) {
+        return;
+    }
+    wake_empty_waiter(self, NULL);
+    if (base->closing) {
+        al_transport_queue_lost(base, Py_None);
+    }
+    else if (base->eof_written) {
+        (void)shutdown(base->fd, SHUT_WR);
+    }
+}
+
+/* May the user write? 1; 0: not any more, which was counted; -1: an
+ * exception is set. */
+static int
+may_write(al_stream *self, const char *method)
+{
+    const char *problem = self->base.eof_written
+                              ? "Cannot call %s() after write_eof()"
+                          : self->base.empty_waiter != NULL
+                              ? "unable to %s; sendfile is in progress"
+                              : NULL;
+    if (problem != NULL) {
+        PyErr_Format(PyExc_RuntimeError, problem, method);
+        return -1;
+    }
+    if (self->base.lost != 0) {
+        return al_transport_write_is_late(&self->base, LATE_WRITE);
+    }
+    return 1;
+}
+
+static PyObject *
+socket_py_write(PyObject *op, PyObject *data)
+{
+    al_stream *self = (al_stream *)op;
+
+    if (al_stream_check_data(data) < 0) {
+        return NULL;
+    }
+    if (self->base.lost != 0 || self->base.eof_written ||
+        self->base.empty_waiter != NULL) {
+        Py_ssize_t size = self->base.lost != 0 ? PyObject_Size(data) : 1;
+        int may = size <= 0 ? (int)size : may_write(self, "write");
+        if (may < 0) {
+            return NULL;
+        }
+        Py_RETURN_NONE;
+    }
+    if (al_stream_write(self, data) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+socket_py_writelines(PyObject *op, PyObject *list)
+{
+    al_stream *self = (al_stream *)op;
+
+    int may = may_write(self, "writelines");
+    if (may < 0) {
+        return NULL;
+    }
+    PyObject *pieces = PySequence_Tuple(list);
+    if (pieces == NULL) {
+        return NULL;
+    }
+    /* All are looked at before the first is queued. */
+    Py_ssize_t count = PyTuple_GET_SIZE(pieces);
+    int rc = 0;
+    for (Py_ssize_t i = 0; rc == 0 && i < count; i++) {
+        PyObject *piece = PyTuple_GET_ITEM(pieces, i);
+        if (!PyObject_CheckBuffer(piece)) {
+            PyErr_Format(PyExc_TypeError,
+                         "sequence item %zd: expected a bytes-like object, %s "
+                         "found",
+                         i, Py_TYPE(piece)->tp_name);
+            rc = -1;
+        }
+    }
+    for (Py_ssize_t i = 0; rc == 0 && i < count; i++) {
+        if (self->base.lost == 0) {
+            rc = al_stream_write(self, PyTuple_GET_ITEM(pieces, i));
+        }
+    }
+    Py_DECREF(pieces);
+    if (rc < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+socket_py_write_eof(PyObject *op, PyObject *unused)
+{
+    al_stream *self = (al_stream *)op;
+
+    (void)unused;
+    if (self->base.closing || self->base.eof_written) {
+        Py_RETURN_NONE;
+    }
+    al_stream_send_now(&self->base);
+    if (self->base.lost != 0) {
+        Py_RETURN_NONE;
+    }
+    self->base.eof_written = true;
+    if (self->queue.count == 0 && shutdown(self->base.fd, SHUT_WR) < 0) {
+        return PyErr_SetFromErrno(PyExc_OSError);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+socket_py_can_write_eof(PyObject *op, PyObject *unused)
+{
+    (void)op;
+    (void)unused;
+    Py_RETURN_TRUE;
+}
+
+/* --- sendfile ------------------------------------------------------------------ */
+
+static PyObject *
+socket_py_make_empty_waiter(PyObject *op, PyObject *unused)
+{
+    al_stream *self = (al_stream *)op;
+
+    (void)unused;
+    if (self->base.empty_waiter != NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "Empty waiter is already set");
+        return NULL;
+    }
+    if (self->base.loop == NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "Transport is closing");
+        return NULL;
+    }
+    al_stream_send_now(&self->base);
+    self->base.empty_waiter = PyObject_CallMethodNoArgs(
+        (PyObject *)self->base.loop, self->base.st->str_create_future);
+    if (self->base.empty_waiter == NULL) {
+        return NULL;
+    }
+    self->base.user.owns_fd = false; /* sendfile waits on it as well */
+    if (self->base.lost != 0) {
+        socket_on_lost(&self->base);
+    }
+    else if (self->queue.count == 0) {
+        wake_empty_waiter(self, NULL);
+    }
+    return Py_NewRef(self->base.empty_waiter);
+}
+
+static PyObject *
+socket_py_reset_empty_waiter(PyObject *op, PyObject *unused)
+{
+    al_stream *self = (al_stream *)op;
+
+    (void)unused;
+    self->base.user.owns_fd = true;
+    Py_CLEAR(self->base.empty_waiter);
+    Py_RETURN_NONE;
+}
+
+/* --- the type -------------------------------------------------------------------- */
+
+static PyObject *
+get_start_tls_compatible(PyObject *op, void *closure)
+{
+    (void)op;
+    (void)closure;
+    Py_RETURN_TRUE;
+}
+
+static PyObject *
+get_sendfile_compatible(PyObject *op, void *closure)
+{
+    (void)closure;
+    return Py_NewRef(((al_transport *)op)->st->aio_try_native);
+}
+
+static PyObject *
+get_buffer_list(PyObject *op, void *closure)
+{
+    (void)closure;
+    return al_outqueue_as_list(&((al_stream *)op)->queue);
+}
+
+static PyObject *
+get_empty_waiter(PyObject *op, void *closure)
+{
+    (void)closure;
+    PyObject *waiter = ((al_transport *)op)->empty_waiter;
+    return Py_NewRef(waiter == NULL ? Py_None : waiter);
+}
+
+static PyMethodDef socket_methods[] = {
+    AL_TRANSPORT_METHODS,
+    AL_READ_TRANSPORT_METHODS,
+    AL_WRITE_TRANSPORT_METHODS,
+    {"write", socket_py_write, METH_O,
+     "write($self, data, /)\n--\n\nSend bytes, without blocking."},
+    {"writelines", socket_py_writelines, METH_O,
+     "writelines($self, list_of_data, /)\n--\n\nSend several pieces."},
+    {"write_eof", socket_py_write_eof, METH_NOARGS,
+     "write_eof($self, /)\n--\n\nEnd the sending side after what is "
+     "written."},
+    {"can_write_eof", socket_py_can_write_eof, METH_NOARGS,
+     "can_write_eof($self, /)\n--\n\nTrue."},
+    {"_make_empty_waiter", socket_py_make_empty_waiter, METH_NOARGS, NULL},
+    {"_reset_empty_waiter", socket_py_reset_empty_waiter, METH_NOARGS, NULL},
+    {NULL},
+};
+
+/* The members of al_transport_getset and those of a socket. */
+static PyGetSetDef socket_getset[] = {
+    AL_TRANSPORT_GETSET,
+    {"_start_tls_compatible", get_start_tls_compatible, NULL, NULL, NULL},
+    {"_sendfile_compatible", get_sendfile_compatible, NULL, NULL, NULL},
+    {"_buffer", get_buffer_list, NULL, NULL, NULL},
+    {"_empty_waiter", get_empty_waiter, NULL, NULL, NULL},
+    {NULL},
+};
+
+static PyType_Slot socket_slots[] = {
+    {Py_tp_traverse, al_transport_tp_traverse},
+    {Py_tp_clear, al_transport_tp_clear},
+    {Py_tp_finalize, al_transport_tp_finalize},
+    {Py_tp_dealloc, al_transport_tp_dealloc},
+    {Py_tp_repr, al_transport_tp_repr},
+    {Py_tp_members, al_transport_members},
+    {Py_tp_methods, socket_methods},
+    {Py_tp_getset, socket_getset},
+    {Py_tp_doc, "A stream socket's transport."},
+    {0, NULL},
+};
+
+static PyType_Spec socket_spec = {
+    .name = "asyncloop._core.SocketTransport",
+    .basicsize = sizeof(al_stream),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC |
+             Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = socket_slots,
+};
+
+static const al_transport_kind socket_kind = {
+    .write_error = "Fatal write error on socket transport",
+    .pending = al_stream_pending,
+    .discard = al_stream_discard,
+    .send_now = al_stream_send_now,
+    .on_lost = socket_on_lost,
+    .read_ready = socket_read_ready,
+    .write_ready = socket_write_ready,
+};
+
+/* --- making one ------------------------------------------------------------------- */
+
+al_transport *
+al_socket_transport_new(LoopObject *loop, PyObject *protocol, PyObject *extra,
+                        PyObject *server)
+{
+    al_stream *self =
+        al_stream_new(loop->st->socket_transport_type, &socket_kind);
+
+    if (self != NULL &&
+        al_transport_init(&self->base, loop, protocol, extra, server) < 0) {
+        Py_CLEAR(self);
+    }
+    return (al_transport *)self;
+}
+
+void
+al_socket_set_nodelay(int fd)
+{
+    int on = 1;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+}
+
+/* Remember the peer, while it is known, and what kind of socket this is. */
+static void
+learn_peer(al_transport *self, int fd)
+{
+    struct sockaddr_storage address;
+    socklen_t len = sizeof(address);
+
+    if (getpeername(fd, (struct sockaddr *)&address, &len) == 0) {
+        al_address_set(&self->peer, (struct sockaddr *)&address, len);
+    }
+    if (self->peer.family != AF_UNSPEC) {
+        al_socket_set_nodelay(fd);
+    }
+}
+
+/* asyncio's private factory, which its own create_connection calls; `sock`
+ * becomes the transport's. */
+PyObject *
+al_socket_py_make_transport(PyObject *op, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"sock",   "protocol", "waiter", "extra",
+                            "server", "context",  NULL};
+    LoopObject *loop = (LoopObject *)op;
+    PyObject *sock, *protocol;
+    PyObject *waiter = NULL, *extra = NULL, *server = NULL, *context = NULL;
+
+    if (!PyArg_ParseTupleAndKeywords(
+            args, kwargs, "OO|O$OOO:_make_socket_transport", names, &sock,
+            &protocol, &waiter, &extra, &server, &context) ||
+        al_loop_check_closed(loop) < 0) {
+        return NULL;
+    }
+    int fd = PyObject_AsFileDescriptor(sock);
+    if (fd < 0) {
+        return NULL;
+    }
+    al_transport *self =
+        al_socket_transport_new(loop, protocol, extra, server);
+    if (self == NULL) {
+        return NULL;
+    }
+    if (context != NULL && context != Py_None) {
+        Py_XSETREF(self->context, Py_NewRef(context));
+    }
+    al_watch_forget_stale(loop, fd);
+    al_transport_adopt(self, fd, sock);
+    learn_peer(self, fd);
+    if (al_transport_begin(self, waiter) < 0) {
+        al_transport_disown(self);
+        Py_DECREF(self);
+        return NULL;
+    }
+    return (PyObject *)self;
+}
+
+int
+al_socket_setup(PyObject *module, struct al_state *st)
+{
+    st->socket_transport_type =
+        al_transport_make_type(module, &socket_spec, st->aio_Transport);
+    return st->socket_transport_type == NULL ? -1 : 0;
+}
