@@ -156,7 +156,8 @@ async def link(
     try:
         yield transport, protocol, peer
     finally:
-        transport.abort()
+        if transport.get_protocol() is not None:
+            transport.abort()
         peer.close()
         await settle()
 
