@@ -230,9 +230,9 @@ def is_open(fd: int) -> bool:
 
 
 def is_borrowed(thing: object) -> bool:
-    """Whether the object is of asyncio's own Python code.
+    """Whether the object, or the method, is asyncio's own Python code.
 
     Where that code has a defect on some version, a test demands the right
     behaviour of ours only.
     """
-    return type(thing).__module__.startswith("asyncio.")
+    return str(getattr(thing, "__module__", "")).startswith("asyncio.")
