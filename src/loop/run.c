@@ -627,11 +627,13 @@ al_loop_run(LoopObject *self)
     self->counters.entered_at = al_clock_ns();
     /* A run that is stopped at once still takes in the I/O that waits, as
      * asyncio's does: timers first, then I/O, in one batch. */
-    if (self->timers.len != 0) {
-        rc = take_due_timers(self);
-    }
-    if (rc == 0) {
-        rc = poll_now(self);
+    if (self->stopping) {
+        if (self->timers.len != 0) {
+            rc = take_due_timers(self);
+        }
+        if (rc == 0) {
+            rc = poll_now(self);
+        }
     }
     while (rc == 0) {
         rc = loop_turn(self);

@@ -110,13 +110,35 @@ peer_name(al_transport *self)
     return ask_kernel(self, getpeername, self->st->str_getpeername);
 }
 
+/* A socket object that is closed, of the right family. */
+static PyObject *
+closed_socket(al_transport *self)
+{
+    int family = self->peer.family == AF_UNSPEC ? AF_UNIX : self->peer.family;
+    PyObject *socket =
+        PyObject_CallFunction(self->st->socket_class, "i", family);
+    PyObject *closed =
+        socket == NULL
+            ? NULL
+            : PyObject_CallMethodNoArgs(socket, self->st->str_close);
+    if (closed == NULL) {
+        Py_CLEAR(socket);
+    }
+    Py_XDECREF(closed);
+    return socket;
+}
+
 static PyObject *
 socket_face(al_transport *self)
 {
-    PyObject *socket = al_transport_file(self);
-    return socket == NULL
-               ? NULL
-               : PyObject_CallOneArg(self->st->aio_TransportSocket, socket);
+    PyObject *socket = self->fd_open ? Py_XNewRef(al_transport_file(self))
+                                     : closed_socket(self);
+    PyObject *face =
+        socket == NULL
+            ? NULL
+            : PyObject_CallOneArg(self->st->aio_TransportSocket, socket);
+    Py_XDECREF(socket);
+    return face;
 }
 
 /* Make what `name` stands for. A new reference; NULL without an exception
@@ -134,13 +156,10 @@ make_info(al_transport *self, PyObject *name)
                    ? peer_name(self)
                    : NULL;
     }
-    if (!self->fd_open) {
-        return NULL;
-    }
     if (PyUnicode_Compare(name, st->str_socket) == 0) {
         return socket_face(self);
     }
-    if (PyUnicode_Compare(name, st->str_sockname) == 0) {
+    if (self->fd_open && PyUnicode_Compare(name, st->str_sockname) == 0) {
         return ask_kernel(self, getsockname, st->str_getsockname);
     }
     return NULL;

@@ -34,7 +34,9 @@ on_eof(al_transport *self)
             self, "Fatal error: protocol.eof_received() call failed.");
     }
     else if (!keep_open) {
-        al_transport_close(self);
+        if (al_transport_close(self) < 0) {
+            PyErr_WriteUnraisable((PyObject *)self);
+        }
     }
     else if (self->loop != NULL) {
         /* The protocol may still write; there is nothing more to read. */
@@ -50,7 +52,11 @@ nothing_received(al_transport *self, ssize_t count)
         on_eof(self);
     }
     else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
+        bool gone = errno == EBADF;
         PyErr_SetFromErrno(PyExc_OSError);
+        if (gone) {
+            al_transport_lose_descriptor(self);
+        }
         al_transport_fatal(self, READ_ERROR);
     }
 }
@@ -89,38 +95,48 @@ receive_data(al_transport *self)
     Py_DECREF(result);
 }
 
-/* The protocol's buffer. 0, or -1 with an exception set. */
-static int
-get_buffer(al_transport *self, Py_buffer *view)
+/* The object that the protocol wants filled; NULL with an exception set. */
+static PyObject *
+get_buffer(al_transport *self)
 {
     PyObject *hint = PyLong_FromLong(-1);
     if (hint == NULL) {
-        return -1;
+        return NULL;
     }
     PyObject *buffer = al_transport_call(self, self->st->str_get_buffer, hint);
     Py_DECREF(hint);
-    if (buffer == NULL) {
-        return -1;
+    Py_ssize_t size = buffer == NULL ? 0 : PyObject_Size(buffer);
+    if (buffer != NULL && size <= 0) {
+        if (size == 0) {
+            PyErr_SetString(PyExc_RuntimeError,
+                            "get_buffer() returned an empty buffer");
+        }
+        Py_CLEAR(buffer);
     }
-    int rc = PyObject_GetBuffer(buffer, view, PyBUF_WRITABLE);
-    Py_DECREF(buffer);
-    if (rc == 0 && view->len == 0) {
-        PyBuffer_Release(view);
-        PyErr_SetString(PyExc_RuntimeError,
-                        "get_buffer() returned an empty buffer");
-        return -1;
-    }
-    return rc;
+    return buffer;
 }
 
 static void
 receive_into_buffer(al_transport *self)
 {
     Py_buffer view;
+    PyObject *buffer = get_buffer(self);
 
-    if (get_buffer(self, &view) < 0) {
+    if (buffer == NULL) {
         al_transport_fatal(self,
                            "Fatal error: protocol.get_buffer() call failed.");
+        return;
+    }
+    int rc = PyObject_GetBuffer(buffer, &view, PyBUF_WRITABLE);
+    if (rc < 0) {
+        PyErr_Format(PyExc_TypeError,
+                     "recv_into() argument 1 must be read-write bytes-like "
+                     "object, not %s",
+                     Py_TYPE(buffer)->tp_name);
+    }
+    Py_DECREF(buffer);
+    if (rc < 0) {
+        al_transport_fatal(self, READ_ERROR);
         return;
     }
     if (self->loop == NULL || !self->fd_open) {
@@ -220,7 +236,9 @@ socket_write_ready(al_transport *base)
     }
     wake_empty_waiter(self, NULL);
     if (base->closing) {
-        al_transport_queue_lost(base, Py_None);
+        if (al_transport_queue_lost(base, Py_None) < 0) {
+            PyErr_WriteUnraisable((PyObject *)base);
+        }
     }
     else if (base->eof_written) {
         (void)shutdown(base->fd, SHUT_WR);

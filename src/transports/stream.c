@@ -92,7 +92,11 @@ send_failed(al_stream *self)
     if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) {
         return false;
     }
+    bool gone = errno == EBADF;
     PyErr_SetFromErrno(PyExc_OSError);
+    if (gone) {
+        al_transport_lose_descriptor(&self->base);
+    }
     al_transport_fatal(&self->base, self->base.kind->write_error);
     return true;
 }

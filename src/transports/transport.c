@@ -19,6 +19,7 @@
 static void transport_on_event(al_watch_user *user, al_watch_side side);
 static void transport_on_drop(al_watch_user *user, al_watch_side side,
                               bool gone);
+static void force_close_quietly(al_transport *self, PyObject *error);
 
 int
 al_transport_init(al_transport *self, LoopObject *loop, PyObject *protocol,
@@ -175,12 +176,18 @@ transport_on_event(al_watch_user *user, al_watch_side side)
     }
 }
 
-/* The descriptor is not ours any more. Its number may be somebody else's by
- * now, so it must not be closed. */
-static void
-lose_descriptor(al_transport *self)
+void
+al_transport_lose_descriptor(al_transport *self)
 {
+    if (!self->fd_open) {
+        return;
+    }
+    PyObject *error = PyErr_Occurred() ? al_err_take() : NULL;
+    /* The number may be somebody else's by now: it must not be closed. */
     self->fd_open = false;
+    if (self->loop != NULL) {
+        al_watch_leave(self->loop, self->fd);
+    }
     if (self->file != NULL) {
         PyObject *result =
             PyObject_CallMethodNoArgs(self->file, self->st->str_detach);
@@ -189,6 +196,9 @@ lose_descriptor(al_transport *self)
         }
         Py_XDECREF(result);
         Py_CLEAR(self->file);
+    }
+    if (error != NULL) {
+        al_err_give_back_steal(error);
     }
 }
 
@@ -203,12 +213,12 @@ transport_on_drop(al_watch_user *user, al_watch_side side, bool gone)
     if (!gone || !self->fd_open) {
         return;
     }
-    lose_descriptor(self);
+    al_transport_lose_descriptor(self);
     if (self->loop != NULL && !self->loop->closed && self->lost == 0) {
         errno = EBADF;
         PyErr_SetFromErrno(PyExc_OSError);
         PyObject *error = al_err_take();
-        al_transport_force_close(self, error);
+        force_close_quietly(self, error);
         Py_DECREF(error);
     }
 }
@@ -432,32 +442,29 @@ al_transport_fatal(al_transport *self, const char *message)
     if (self->loop != NULL) {
         tell_of_fatal(self, message, error);
     }
-    al_transport_force_close(self, error);
+    force_close_quietly(self, error);
     Py_DECREF(error);
 }
 
-void
+int
 al_transport_queue_lost(al_transport *self, PyObject *error)
 {
     self->lost++;
     PyObject *method = PyObject_GetAttr((PyObject *)self,
                                         self->st->str__call_connection_lost);
-    int rc = -1;
-    if (method != NULL) {
-        rc = al_transport_call_soon(self, method, &error, 1);
-        Py_DECREF(method);
+    if (method == NULL) {
+        return -1;
     }
-    if (rc < 0) {
-        /* No memory, or the loop is closed and nobody will ever hear. */
-        PyErr_WriteUnraisable((PyObject *)self);
-    }
+    int rc = al_transport_call_soon(self, method, &error, 1);
+    Py_DECREF(method);
+    return rc;
 }
 
-void
+int
 al_transport_force_close(al_transport *self, PyObject *error)
 {
     if (self->lost != 0 || self->loop == NULL) {
-        return;
+        return 0;
     }
     self->kind->discard(self);
     al_transport_stop_writing(self);
@@ -465,25 +472,35 @@ al_transport_force_close(al_transport *self, PyObject *error)
         self->closing = true;
         al_transport_stop_reading(self);
     }
-    al_transport_queue_lost(self, error);
+    return al_transport_queue_lost(self, error);
 }
 
-void
+/* The same where nobody can be told that it failed. */
+static void
+force_close_quietly(al_transport *self, PyObject *error)
+{
+    if (al_transport_force_close(self, error) < 0) {
+        PyErr_WriteUnraisable((PyObject *)self);
+    }
+}
+
+int
 al_transport_close(al_transport *self)
 {
     if (self->closing || self->loop == NULL) {
-        return;
+        return 0;
     }
     self->closing = true;
     al_transport_stop_reading(self);
     if (self->kind->pending(self) != 0) {
         self->kind->send_now(self);
     }
-    if (self->lost == 0 && self->loop != NULL &&
-        self->kind->pending(self) == 0) {
-        al_transport_stop_writing(self);
-        al_transport_queue_lost(self, Py_None);
+    if (self->lost != 0 || self->loop == NULL ||
+        self->kind->pending(self) != 0) {
+        return 0;
     }
+    al_transport_stop_writing(self);
+    return al_transport_queue_lost(self, Py_None);
 }
 
 /* Close the descriptor. The exception state stays as it was. */
@@ -508,7 +525,10 @@ close_descriptor(al_transport *self)
     else {
         PyObject *result =
             PyObject_CallMethodNoArgs(file, self->st->str_close);
-        if (result == NULL) {
+        if (result == NULL && PyErr_ExceptionMatches(PyExc_OSError)) {
+            PyErr_Clear(); /* closed by somebody else; nothing is left */
+        }
+        else if (result == NULL) {
             PyErr_WriteUnraisable((PyObject *)self);
         }
         Py_XDECREF(result);

@@ -135,18 +135,23 @@ void al_transport_fatal(al_transport *self, const char *message);
 /* The exception that is set is the exception handler's, and that is all. */
 void al_transport_report(al_transport *self, const char *message);
 
-/* Drop what is queued and end the connection with `error` (or None). */
-void al_transport_force_close(al_transport *self, PyObject *error);
+/* Drop what is queued and end the connection with `error` (or None).
+ * 0, or -1 with an exception set when the loop is closed, as asyncio. */
+int al_transport_force_close(al_transport *self, PyObject *error);
 
-/* Queue connection_lost(error); `lost` was 0. */
-void al_transport_queue_lost(al_transport *self, PyObject *error);
+/* Queue connection_lost(error); `lost` was 0. 0, or -1 likewise. */
+int al_transport_queue_lost(al_transport *self, PyObject *error);
+
+/* A system call has said EBADF: somebody closed the descriptor, and its
+ * number is no longer ours to use. */
+void al_transport_lose_descriptor(al_transport *self);
 
 /* Call connection_lost(error) now and release the transport.
  * 0, or -1 with the protocol's exception set. */
 int al_transport_lose(al_transport *self, PyObject *error);
 
-/* close(): when nothing is left to send, the end. */
-void al_transport_close(al_transport *self);
+/* close(): when nothing is left to send, the end. 0, or -1 likewise. */
+int al_transport_close(al_transport *self);
 
 /* Queue a call in the transport's context. 0, or -1 with an exception. */
 int al_transport_call_soon(al_transport *self, PyObject *callback,

@@ -10,7 +10,9 @@ PyObject *
 al_transport_py_close(PyObject *op, PyObject *unused)
 {
     (void)unused;
-    al_transport_close((al_transport *)op);
+    if (al_transport_close((al_transport *)op) < 0) {
+        return NULL;
+    }
     Py_RETURN_NONE;
 }
 
@@ -58,7 +60,9 @@ al_transport_py_call_lost(PyObject *op, PyObject *error)
 PyObject *
 al_transport_py_force_close(PyObject *op, PyObject *error)
 {
-    al_transport_force_close((al_transport *)op, error);
+    if (al_transport_force_close((al_transport *)op, error) < 0) {
+        return NULL;
+    }
     Py_RETURN_NONE;
 }
 
@@ -139,7 +143,9 @@ PyObject *
 al_transport_py_abort(PyObject *op, PyObject *unused)
 {
     (void)unused;
-    al_transport_force_close((al_transport *)op, Py_None);
+    if (al_transport_force_close((al_transport *)op, Py_None) < 0) {
+        return NULL;
+    }
     Py_RETURN_NONE;
 }
 
