@@ -96,6 +96,8 @@ typedef struct LoopObject {
     bool time_is_overridden;    /* `time` is not ours: ask the attribute */
     bool no_short_cuts;         /* nor call_soon or get_debug: go by them */
     bool poll_soon;             /* something new to watch: poll this turn */
+    bool hold_events;           /* what is ready already runs before them */
+    bool events_held;           /* some were: the next poll brings them */
     bool signal_arrived;        /* poll: the wake-up pipe has bytes */
     bool got_event;           /* poll: the first event of this poll was seen */
     bool gil_released;        /* poll: by run.c, around a blocking poll */

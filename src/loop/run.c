@@ -455,6 +455,7 @@ poll_begin(LoopObject *self)
         al_loop_send_all(self); /* written by a finalizer, say */
     }
     self->got_event = false;
+    self->events_held = false;
     self->poll_soon = false;
     if (self->fresh_watches != NULL) {
         self->watch_ops->before_poll(self);
@@ -602,7 +603,7 @@ loop_turn(LoopObject *self)
         return -1;
     }
     if (self->stopping) {
-        return 1;
+        return self->events_held && poll_now(self) < 0 ? -1 : 1;
     }
     int rc = 0;
     if (al_ring_len(&self->ready) == 0) {
@@ -626,14 +627,15 @@ al_loop_run(LoopObject *self)
         self->budget_ticks ? self->budget_ticks : BUDGET_GUESS;
     self->counters.entered_at = al_clock_ns();
     /* A run that is stopped at once still takes in the I/O that waits, as
-     * asyncio's does: timers first, then I/O, in one batch. */
-    if (self->stopping) {
-        if (self->timers.len != 0) {
-            rc = take_due_timers(self);
-        }
-        if (rc == 0) {
-            rc = poll_now(self);
-        }
+     * asyncio's does: what is ready, then timers, then I/O, in one batch. */
+    if (self->timers.len != 0) {
+        rc = take_due_timers(self);
+    }
+    if (rc == 0) {
+        self->hold_events = al_ring_len(&self->ready) != 0;
+        rc = poll_now(self);
+        self->hold_events = false;
+        self->poll_soon |= self->events_held;
     }
     while (rc == 0) {
         rc = loop_turn(self);

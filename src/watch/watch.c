@@ -398,12 +398,18 @@ queue_handle(LoopObject *self, HandleObject *handle)
     al_ring_push(&self->ready, handle);
 }
 
-/* Tell who waits for this side. */
+/* Tell who waits for this side. May run foreign code. */
 static void
-side_notify(LoopObject *self, const watch_side *waiting, al_watch_side side)
+side_notify(LoopObject *self, al_watch *watch, al_watch_side side)
 {
+    const watch_side *waiting = &watch->sides[side];
+
     if (waiting->handle != NULL) {
         queue_handle(self, waiting->handle);
+    }
+    else if (waiting->user != NULL && self->hold_events) {
+        self->events_held = true;
+        watch_list(watch); /* so that the event comes again */
     }
     else if (waiting->user != NULL) {
         al_watch_user *user = waiting->user;
@@ -438,11 +444,11 @@ watch_on_event(uv_poll_t *uv, int status, int events)
         watch_list(watch); /* to be armed, or narrowed, before the poll */
     }
     if (events & wanted & UV_READABLE) {
-        side_notify(self, &watch->sides[AL_WATCH_READ], AL_WATCH_READ);
+        side_notify(self, watch, AL_WATCH_READ);
     }
     /* Foreign code ran: is this still the watch, and does anybody wait? */
     if (events & wanted & UV_WRITABLE && table_get(self, fd) == watch) {
-        side_notify(self, &watch->sides[AL_WATCH_WRITE], AL_WATCH_WRITE);
+        side_notify(self, watch, AL_WATCH_WRITE);
     }
 }
 
