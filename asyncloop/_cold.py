@@ -268,7 +268,8 @@ else:
             """Stop listening; 3.13 and later remove a Unix socket's file."""
             inode = self._unix_server_sockets.pop(sock, None)
             path = None if inode is None else sock.getsockname()
-            super()._stop_serving(sock)
+            self._stop_listening(sock)
+            sock.close()
             if path is not None:
                 _unlink_socket(path, inode)
 

@@ -13,6 +13,7 @@
 #include "handles/handle.h"
 #include "loop/fork.h"
 #include "py/asyncio.h"
+#include "servers/listener.h"
 #include "transports/socket.h"
 
 static struct PyModuleDef core_module;
@@ -78,7 +79,8 @@ core_exec(PyObject *module)
     st->module = module;
     al_fork_setup();
     if (al_asyncio_setup(module, st) < 0 || al_handle_setup(module, st) < 0 ||
-        al_native_setup(module, st) < 0 || al_socket_setup(module, st) < 0) {
+        al_native_setup(module, st) < 0 || al_socket_setup(module, st) < 0 ||
+        al_listener_setup(module, st) < 0) {
         return -1;
     }
     return al_loop_type_setup(module, st);

@@ -206,10 +206,9 @@ static PyMemberDef loop_members[] = {
 };
 
 static PyMethodDef loop_methods[] = {
-    AL_LIFE_LOOP_METHODS,    AL_SCHED_LOOP_METHODS,
-    AL_CREATE_LOOP_METHODS,  AL_READER_LOOP_METHODS,
-    AL_SOCKET_LOOP_METHODS,  AL_SIGNAL_LOOP_METHODS,
-    AL_METRICS_LOOP_METHODS, {NULL},
+    AL_LIFE_LOOP_METHODS,   AL_SCHED_LOOP_METHODS,   AL_CREATE_LOOP_METHODS,
+    AL_READER_LOOP_METHODS, AL_SOCKET_LOOP_METHODS,  AL_LISTENER_LOOP_METHODS,
+    AL_SIGNAL_LOOP_METHODS, AL_METRICS_LOOP_METHODS, {NULL},
 };
 
 /* --- life and death -------------------------------------------------------- */

@@ -117,6 +117,7 @@ al_state_visit(struct al_state *st, al_state_visitor visit, void *arg)
         (PyObject **)&st->read_pipe_type,
         (PyObject **)&st->write_pipe_type,
         (PyObject **)&st->datagram_type,
+        (PyObject **)&st->listener_type,
         &st->loop_class,
         &st->loop_time,
         &st->aio_ThreadSafeHandle,

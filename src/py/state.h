@@ -45,6 +45,7 @@
     AL_NAME(aio_try_native, "asyncio.constants", "_SendfileMode.TRY_NATIVE")  \
     AL_NAME(aio_conn_lost_threshold, "asyncio.constants",                     \
             "LOG_THRESHOLD_FOR_CONNLOST_WRITES")                              \
+    AL_NAME(aio_accept_delay, "asyncio.constants", "ACCEPT_RETRY_DELAY")      \
     AL_NAME(socket_class, "socket", "socket")                                 \
     AL_NAME(mod_coroutines, "asyncio", "coroutines")                          \
     AL_NAME(mod_tasks, "asyncio", "tasks")                                    \
@@ -167,6 +168,7 @@ struct al_state {
     PyTypeObject *read_pipe_type;
     PyTypeObject *write_pipe_type;
     PyTypeObject *datagram_type;
+    PyTypeObject *listener_type;
 
     /* Tasks; futures/ fills this in. */
     PyTypeObject *wake_type;
