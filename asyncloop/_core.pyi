@@ -129,6 +129,15 @@ class TimerHandle(Handle):
     @property
     def _scheduled(self) -> bool: ...
 
+@final
+class SocketTransport(asyncio.Transport): ...
+
+@final
+class ReadPipeTransport(asyncio.ReadTransport): ...
+
+@final
+class WritePipeTransport(asyncio.WriteTransport): ...
+
 @disjoint_base
 class LoopCore:
     slow_callback_duration: float

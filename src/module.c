@@ -14,6 +14,7 @@
 #include "loop/fork.h"
 #include "py/asyncio.h"
 #include "servers/listener.h"
+#include "transports/pipe.h"
 #include "transports/socket.h"
 
 static struct PyModuleDef core_module;
@@ -80,7 +81,7 @@ core_exec(PyObject *module)
     al_fork_setup();
     if (al_asyncio_setup(module, st) < 0 || al_handle_setup(module, st) < 0 ||
         al_native_setup(module, st) < 0 || al_socket_setup(module, st) < 0 ||
-        al_listener_setup(module, st) < 0) {
+        al_pipe_setup(module, st) < 0 || al_listener_setup(module, st) < 0) {
         return -1;
     }
     return al_loop_type_setup(module, st);
@@ -116,6 +117,8 @@ core_traverse(PyObject *module, visitproc visit, void *arg)
 static int
 core_clear(PyObject *module)
 {
+    /* While the type is there, of which freeing them asks. */
+    al_wake_free_list_clear(PyModule_GetState(module));
     return al_state_visit(PyModule_GetState(module), clear_slot, NULL);
 }
 
@@ -123,7 +126,6 @@ static void
 core_free(void *module)
 {
     (void)core_clear(module);
-    al_wake_free_list_clear(PyModule_GetState(module));
 }
 
 static PyModuleDef_Slot core_slots[] = {

@@ -18,7 +18,9 @@
 #include "loop/sched.h"
 #include "metrics/snapshot.h"
 #include "py/error.h"
+#include "servers/listener.h"
 #include "sockets/reader.h"
+#include "transports/pipe.h"
 #include "transports/socket.h"
 #include "watch/signal.h"
 #include "watch/watch.h"
@@ -206,9 +208,11 @@ static PyMemberDef loop_members[] = {
 };
 
 static PyMethodDef loop_methods[] = {
-    AL_LIFE_LOOP_METHODS,   AL_SCHED_LOOP_METHODS,   AL_CREATE_LOOP_METHODS,
-    AL_READER_LOOP_METHODS, AL_SOCKET_LOOP_METHODS,  AL_LISTENER_LOOP_METHODS,
-    AL_SIGNAL_LOOP_METHODS, AL_METRICS_LOOP_METHODS, {NULL},
+    AL_LIFE_LOOP_METHODS,    AL_SCHED_LOOP_METHODS,
+    AL_CREATE_LOOP_METHODS,  AL_READER_LOOP_METHODS,
+    AL_SOCKET_LOOP_METHODS,  AL_LISTENER_LOOP_METHODS,
+    AL_PIPE_LOOP_METHODS,    AL_SIGNAL_LOOP_METHODS,
+    AL_METRICS_LOOP_METHODS, {NULL},
 };
 
 /* --- life and death -------------------------------------------------------- */

@@ -27,6 +27,8 @@
 #include "handles/handle.h"
 #include "loop/counters.h"
 
+#include <stdlib.h>
+
 /* Reads go to one buffer of the loop's, and become `bytes` of their size. */
 #define AL_IO_BUFFER_SIZE ((size_t)256 * 1024)
 
@@ -206,6 +208,16 @@ al_loop_push_steal(LoopObject *self, PyObject *entry)
     }
     al_ring_push(&self->ready, entry);
     return 0;
+}
+
+/* The buffer for reads, or NULL when memory is short. */
+static inline char *
+al_loop_io_buffer(LoopObject *self)
+{
+    if (self->io_buffer == NULL) {
+        self->io_buffer = malloc(AL_IO_BUFFER_SIZE);
+    }
+    return self->io_buffer;
 }
 
 /* Have `flush` send when the callback that runs now is through. */

@@ -146,6 +146,8 @@
     AL_STR(_call_connection_lost)                                             \
     AL_STR(set_result)                                                        \
     AL_STR(create_future)                                                     \
+    AL_STR(data)                                                              \
+    AL_STR(list_of_data)                                                      \
     AL_STR(when)
 
 struct al_state {

@@ -231,7 +231,7 @@ back_off(ListenerObject *self)
     }
     al_watch_clear_user(loop, self->fd, AL_WATCH_READ, &self->user);
     PyObject *timer = PyObject_CallMethod(
-        (PyObject *)loop, "call_later", "ONO", loop->st->aio_accept_delay,
+        (PyObject *)loop, "call_later", "ON", loop->st->aio_accept_delay,
         PyObject_GetAttrString((PyObject *)self, "_resume"));
     if (timer == NULL) {
         PyErr_WriteUnraisable((PyObject *)self);

@@ -10,6 +10,7 @@
 #include "transports/socket.h"
 
 #include "loop/run.h"
+#include "py/args.h"
 #include "transports/stream.h"
 
 #include <errno.h>
@@ -64,22 +65,19 @@ nothing_received(al_transport *self, ssize_t count)
 static void
 receive_data(al_transport *self)
 {
-    LoopObject *loop = self->loop;
+    char *buffer = al_loop_io_buffer(self->loop);
 
-    if (loop->io_buffer == NULL) {
-        loop->io_buffer = malloc(AL_IO_BUFFER_SIZE);
-        if (loop->io_buffer == NULL) {
-            PyErr_NoMemory();
-            al_transport_fatal(self, READ_ERROR);
-            return;
-        }
+    if (buffer == NULL) {
+        PyErr_NoMemory();
+        al_transport_fatal(self, READ_ERROR);
+        return;
     }
-    ssize_t count = recv(self->fd, loop->io_buffer, AL_IO_BUFFER_SIZE, 0);
+    ssize_t count = recv(self->fd, buffer, AL_IO_BUFFER_SIZE, 0);
     if (count <= 0) {
         nothing_received(self, count);
         return;
     }
-    PyObject *data = PyBytes_FromStringAndSize(loop->io_buffer, count);
+    PyObject *data = PyBytes_FromStringAndSize(buffer, count);
     if (data == NULL) {
         al_transport_fatal(self, READ_ERROR);
         return;
@@ -266,8 +264,17 @@ may_write(al_stream *self, const char *method)
 }
 
 static PyObject *
-socket_py_write(PyObject *op, PyObject *data)
+socket_py_write(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
+                PyObject *kwnames)
 {
+    PyObject *data =
+        nargs == 1 && kwnames == NULL
+            ? args[0]
+            : al_args_one("write", ((al_transport *)op)->st->str_data, args,
+                          nargs, kwnames);
+    if (data == NULL) {
+        return NULL;
+    }
     al_stream *self = (al_stream *)op;
 
     if (al_stream_check_data(data) < 0) {
@@ -289,8 +296,18 @@ socket_py_write(PyObject *op, PyObject *data)
 }
 
 static PyObject *
-socket_py_writelines(PyObject *op, PyObject *list)
+socket_py_writelines(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
+                     PyObject *kwnames)
 {
+    PyObject *list =
+        nargs == 1 && kwnames == NULL
+            ? args[0]
+            : al_args_one("writelines",
+                          ((al_transport *)op)->st->str_list_of_data, args,
+                          nargs, kwnames);
+    if (list == NULL) {
+        return NULL;
+    }
     al_stream *self = (al_stream *)op;
 
     int may = may_write(self, "writelines");
@@ -433,10 +450,12 @@ static PyMethodDef socket_methods[] = {
     AL_TRANSPORT_METHODS,
     AL_READ_TRANSPORT_METHODS,
     AL_WRITE_TRANSPORT_METHODS,
-    {"write", socket_py_write, METH_O,
-     "write($self, data, /)\n--\n\nSend bytes, without blocking."},
-    {"writelines", socket_py_writelines, METH_O,
-     "writelines($self, list_of_data, /)\n--\n\nSend several pieces."},
+    {"write", _PyCFunction_CAST(socket_py_write),
+     METH_FASTCALL | METH_KEYWORDS,
+     "write($self, data)\n--\n\nSend bytes, without blocking."},
+    {"writelines", _PyCFunction_CAST(socket_py_writelines),
+     METH_FASTCALL | METH_KEYWORDS,
+     "writelines($self, list_of_data)\n--\n\nSend several pieces."},
     {"write_eof", socket_py_write_eof, METH_NOARGS,
      "write_eof($self, /)\n--\n\nEnd the sending side after what is "
      "written."},

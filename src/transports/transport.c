@@ -387,18 +387,30 @@ al_transport_report(al_transport *self, const char *message)
     Py_DECREF(error);
 }
 
-void
-al_transport_log_debug(al_transport *self, const char *format)
+static void
+log_line(al_transport *self, const char *level, const char *format)
 {
     if (!self->loop->debug) {
         return;
     }
     PyObject *result =
-        PyObject_CallMethod(self->st->aio_logger, "debug", "sO", format, self);
+        PyObject_CallMethod(self->st->aio_logger, level, "sO", format, self);
     if (result == NULL) {
         PyErr_WriteUnraisable((PyObject *)self);
     }
     Py_XDECREF(result);
+}
+
+void
+al_transport_log_debug(al_transport *self, const char *format)
+{
+    log_line(self, "debug", format);
+}
+
+void
+al_transport_log_info(al_transport *self, const char *format)
+{
+    log_line(self, "info", format);
 }
 
 /* asyncio: a failing connection is debug news, anything else a fault. */

@@ -157,8 +157,9 @@ int al_transport_close(al_transport *self);
 int al_transport_call_soon(al_transport *self, PyObject *callback,
                            PyObject *const *args, size_t nargs);
 
-/* asyncio's debug line, "%r" being the transport. Only in debug mode. */
+/* asyncio's line in debug mode, "%r" being the transport. */
 void al_transport_log_debug(al_transport *self, const char *format);
+void al_transport_log_info(al_transport *self, const char *format);
 
 /* A write after the end: warned about from the fifth on. Passes on an
  * exception of the logger: -1. */
@@ -223,7 +224,8 @@ PyTypeObject *al_transport_make_type(PyObject *module, PyType_Spec *spec,
 /* Methods of every transport. */
 PyObject *al_transport_py_close(PyObject *op, PyObject *unused);
 PyObject *al_transport_py_is_closing(PyObject *op, PyObject *unused);
-PyObject *al_transport_py_set_protocol(PyObject *op, PyObject *protocol);
+PyObject *al_transport_py_set_protocol(PyObject *op, PyObject *const *args,
+                                       Py_ssize_t nargs, PyObject *kwnames);
 PyObject *al_transport_py_get_protocol(PyObject *op, PyObject *unused);
 PyObject *al_transport_py_get_extra_info(PyObject *op, PyObject *const *args,
                                          Py_ssize_t nargs, PyObject *kwnames);
@@ -248,8 +250,9 @@ PyObject *al_transport_py_buffer_size(PyObject *op, PyObject *unused);
      "close($self, /)\n--\n\nClose after what is written is sent."},          \
         {"is_closing", al_transport_py_is_closing, METH_NOARGS,               \
          "is_closing($self, /)\n--\n\nIs it closing or closed?"},             \
-        {"set_protocol", al_transport_py_set_protocol, METH_O,                \
-         "set_protocol($self, protocol, /)\n--\n\nChange the protocol."},     \
+        {"set_protocol", _PyCFunction_CAST(al_transport_py_set_protocol),     \
+         METH_FASTCALL | METH_KEYWORDS,                                       \
+         "set_protocol($self, protocol)\n--\n\nChange the protocol."},        \
         {"get_protocol", al_transport_py_get_protocol, METH_NOARGS,           \
          "get_protocol($self, /)\n--\n\nThe protocol."},                      \
         {"get_extra_info", _PyCFunction_CAST(al_transport_py_get_extra_info), \

@@ -4,6 +4,7 @@
  */
 
 #include "loop/run.h"
+#include "py/args.h"
 #include "transports/transport.h"
 
 PyObject *
@@ -24,10 +25,16 @@ al_transport_py_is_closing(PyObject *op, PyObject *unused)
 }
 
 PyObject *
-al_transport_py_set_protocol(PyObject *op, PyObject *protocol)
+al_transport_py_set_protocol(PyObject *op, PyObject *const *args,
+                             Py_ssize_t nargs, PyObject *kwnames)
 {
     al_transport *self = (al_transport *)op;
+    PyObject *protocol = al_args_one("set_protocol", self->st->str_protocol,
+                                     args, nargs, kwnames);
 
+    if (protocol == NULL) {
+        return NULL;
+    }
     /* What was written is the old protocol's, and so is a pause that it
      * causes. */
     if (self->loop != NULL && self->kind->send_now != NULL &&
