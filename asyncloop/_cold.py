@@ -264,6 +264,24 @@ else:
         _watcher = _LazyAttribute(_make_child_watcher)
         _selector = _LazyAttribute(_make_selector_view)
 
+        async def _sendfile_native(self, transp, file, offset, count):
+            """Send a file over a transport's own socket.
+
+            The transport has sent all that was written before, takes no more
+            writes meanwhile, and lends us its descriptor.
+            """
+            resume = transp.is_reading()
+            transp.pause_reading()
+            try:
+                await transp._make_empty_waiter()
+                return await self.sock_sendfile(
+                    transp._sock, file, offset, count, fallback=False
+                )
+            finally:
+                transp._reset_empty_waiter()
+                if resume:
+                    transp.resume_reading()
+
         def _stop_serving(self, sock):
             """Stop listening; 3.13 and later remove a Unix socket's file."""
             inode = self._unix_server_sockets.pop(sock, None)

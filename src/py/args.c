@@ -78,3 +78,15 @@ al_args_one(const char *method, PyObject *name, PyObject *const *args,
     }
     return value;
 }
+
+int
+al_args_fileno(PyObject *object, PyObject *str_fileno)
+{
+    PyObject *number = PyObject_CallMethodNoArgs(object, str_fileno);
+    if (number == NULL) {
+        return -1;
+    }
+    int fd = PyObject_AsFileDescriptor(number);
+    Py_DECREF(number);
+    return fd;
+}

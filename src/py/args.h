@@ -24,4 +24,8 @@ PyObject *al_args_one(const char *method, PyObject *name,
                       PyObject *const *args, Py_ssize_t nargs,
                       PyObject *kwnames);
 
+/* What `object.fileno()` gives (the name is passed): a descriptor, or -1 with
+ * an exception set. */
+int al_args_fileno(PyObject *object, PyObject *str_fileno);
+
 #endif

@@ -4,6 +4,7 @@
 
 #include "loop/run.h"
 #include "loop/sched.h"
+#include "py/args.h"
 #include "py/error.h"
 #include "py/sockaddr.h"
 #include "transports/socket.h"
@@ -433,7 +434,7 @@ listener_new(LoopObject *loop, PyObject *factory, PyObject *sock,
     self->user.owner = (PyObject *)self;
     self->user.on_event = listener_on_event;
     self->user.on_drop = listener_on_drop;
-    self->fd = PyObject_AsFileDescriptor(sock);
+    self->fd = al_args_fileno(sock, loop->st->str_fileno);
     self->context = al_sched_copy_context(&failed);
     if (self->fd < 0 || failed) {
         Py_DECREF(self);
@@ -498,7 +499,7 @@ PyObject *
 al_listener_py_stop_listening(PyObject *op, PyObject *sock)
 {
     LoopObject *loop = (LoopObject *)op;
-    int fd = PyObject_AsFileDescriptor(sock);
+    int fd = al_args_fileno(sock, loop->st->str_fileno);
 
     if (fd < 0) {
         PyErr_Clear(); /* closed by its owner already */

@@ -53,7 +53,11 @@ al_transport_file(al_transport *self)
                                     self->fd);
     /* From here on it owns the descriptor, and closing it is how we close. */
     self->file = socket;
-    return socket;
+    PyObject *result = socket == NULL
+                           ? NULL
+                           : PyObject_CallMethod(socket, "settimeout", "i", 0);
+    Py_XDECREF(result);
+    return result == NULL ? NULL : socket;
 }
 
 static PyObject *
@@ -377,7 +381,8 @@ PyObject *
 al_transport_get_lost(PyObject *op, void *closure)
 {
     (void)closure;
-    return PyLong_FromUnsignedLong(((al_transport *)op)->lost);
+    const al_transport *self = (al_transport *)op;
+    return PyLong_FromUnsignedLong(self->lost + self->late_writes);
 }
 
 PyObject *

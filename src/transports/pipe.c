@@ -71,7 +71,7 @@ reader_read_ready(al_transport *self)
 {
     char *buffer = al_loop_io_buffer(self->loop);
 
-    if (self->lost != 0 || !self->fd_open) {
+    if (self->lost || !self->fd_open) {
         return;
     }
     if (buffer == NULL) {
@@ -189,7 +189,7 @@ writer_py_write(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
     if (al_stream_check_data(data) < 0) {
         return NULL;
     }
-    if (self->base.lost != 0 || self->base.closing) {
+    if (self->base.lost || self->base.closing) {
         Py_ssize_t size = PyObject_Size(data);
         if (size < 0 ||
             (size > 0 &&
@@ -379,7 +379,7 @@ parse_pipe_args(LoopObject *loop, PyObject *args, PyObject *kwargs,
         al_loop_check_closed(loop) < 0) {
         return -1;
     }
-    parsed->fd = PyObject_AsFileDescriptor(parsed->pipe);
+    parsed->fd = al_args_fileno(parsed->pipe, loop->st->str_fileno);
     if (parsed->fd < 0) {
         return -1;
     }

@@ -166,7 +166,7 @@ receive_into_buffer(al_transport *self)
 static void
 socket_read_ready(al_transport *self)
 {
-    if (self->lost != 0 || !self->fd_open) {
+    if (self->lost || !self->fd_open) {
         return;
     }
     if (self->buffered) {
@@ -257,7 +257,7 @@ may_write(al_stream *self, const char *method)
         PyErr_Format(PyExc_RuntimeError, problem, method);
         return -1;
     }
-    if (self->base.lost != 0) {
+    if (self->base.lost) {
         return al_transport_write_is_late(&self->base, LATE_WRITE);
     }
     return 1;
@@ -280,9 +280,9 @@ socket_py_write(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
     if (al_stream_check_data(data) < 0) {
         return NULL;
     }
-    if (self->base.lost != 0 || self->base.eof_written ||
+    if (self->base.lost || self->base.eof_written ||
         self->base.empty_waiter != NULL) {
-        Py_ssize_t size = self->base.lost != 0 ? PyObject_Size(data) : 1;
+        Py_ssize_t size = self->base.lost ? PyObject_Size(data) : 1;
         int may = size <= 0 ? (int)size : may_write(self, "write");
         if (may < 0) {
             return NULL;
@@ -332,7 +332,7 @@ socket_py_writelines(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
         }
     }
     for (Py_ssize_t i = 0; rc == 0 && i < count; i++) {
-        if (self->base.lost == 0) {
+        if (!self->base.lost) {
             rc = al_stream_write(self, PyTuple_GET_ITEM(pieces, i));
         }
     }
@@ -353,7 +353,7 @@ socket_py_write_eof(PyObject *op, PyObject *unused)
         Py_RETURN_NONE;
     }
     al_stream_send_now(&self->base);
-    if (self->base.lost != 0) {
+    if (self->base.lost) {
         Py_RETURN_NONE;
     }
     self->base.eof_written = true;
@@ -394,7 +394,7 @@ socket_py_make_empty_waiter(PyObject *op, PyObject *unused)
         return NULL;
     }
     self->base.user.owns_fd = false; /* sendfile waits on it as well */
-    if (self->base.lost != 0) {
+    if (self->base.lost) {
         socket_on_lost(&self->base);
     }
     else if (self->queue.count == 0) {
@@ -562,7 +562,7 @@ al_socket_py_make_transport(PyObject *op, PyObject *args, PyObject *kwargs)
         al_loop_check_closed(loop) < 0) {
         return NULL;
     }
-    int fd = PyObject_AsFileDescriptor(sock);
+    int fd = al_args_fileno(sock, loop->st->str_fileno);
     if (fd < 0) {
         return NULL;
     }

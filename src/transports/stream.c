@@ -29,7 +29,7 @@ al_stream_send_now(al_transport *self)
 {
     al_stream *stream = (al_stream *)self;
 
-    if (self->lost == 0 && !self->write_waits && self->fd_open) {
+    if (!self->lost && !self->write_waits && self->fd_open) {
         (void)al_stream_send_queued(stream);
     }
 }
@@ -41,7 +41,7 @@ stream_on_flush(al_flush *flush)
     al_stream *self = (al_stream *)flush->owner;
 
     al_stream_send_now(&self->base);
-    if (self->base.loop != NULL && self->base.lost == 0 &&
+    if (self->base.loop != NULL && !self->base.lost &&
         al_transport_check_high(&self->base, false) < 0) {
         al_run_leave_with_error(self->base.loop);
     }
@@ -93,6 +93,7 @@ send_failed(al_stream *self)
         return false;
     }
     bool gone = errno == EBADF;
+    self->base.write_failed = true;
     PyErr_SetFromErrno(PyExc_OSError);
     if (gone) {
         al_transport_lose_descriptor(&self->base);
@@ -134,19 +135,19 @@ al_stream_send_queued(al_stream *self)
     else {
         al_transport_stop_writing(&self->base);
     }
-    return self->base.lost == 0;
+    return !self->base.lost;
 }
 
 bool
 al_stream_on_room(al_stream *self)
 {
-    if (self->base.lost != 0 || !al_stream_send_queued(self)) {
+    if (self->base.lost || !al_stream_send_queued(self)) {
         return false;
     }
     if (al_transport_check_low(&self->base, false) < 0) {
         al_run_leave_with_error(self->base.loop);
     }
-    return self->base.loop != NULL && self->base.lost == 0 &&
+    return self->base.loop != NULL && !self->base.lost &&
            self->queue.count == 0;
 }
 
@@ -182,7 +183,7 @@ send_directly(al_stream *self, const Py_buffer *view)
     }
     if (self->queue.count != 0 &&
         (!al_stream_send_queued(self) || self->queue.count != 0)) {
-        return self->base.lost != 0 ? -1 : 0;
+        return self->base.lost ? -1 : 0;
     }
     ssize_t sent = send_pieces(&self->base, &iov, 1);
     if (sent < 0) {

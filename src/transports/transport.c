@@ -214,7 +214,7 @@ transport_on_drop(al_watch_user *user, al_watch_side side, bool gone)
         return;
     }
     al_transport_lose_descriptor(self);
-    if (self->loop != NULL && !self->loop->closed && self->lost == 0) {
+    if (self->loop != NULL && !self->loop->closed && !self->lost) {
         errno = EBADF;
         PyErr_SetFromErrno(PyExc_OSError);
         PyObject *error = al_err_take();
@@ -461,7 +461,7 @@ al_transport_fatal(al_transport *self, const char *message)
 int
 al_transport_queue_lost(al_transport *self, PyObject *error)
 {
-    self->lost++;
+    self->lost = true;
     PyObject *method = PyObject_GetAttr((PyObject *)self,
                                         self->st->str__call_connection_lost);
     if (method == NULL) {
@@ -475,7 +475,7 @@ al_transport_queue_lost(al_transport *self, PyObject *error)
 int
 al_transport_force_close(al_transport *self, PyObject *error)
 {
-    if (self->lost != 0 || self->loop == NULL) {
+    if (self->lost || self->loop == NULL) {
         return 0;
     }
     self->kind->discard(self);
@@ -507,8 +507,7 @@ al_transport_close(al_transport *self)
     if (self->kind->pending(self) != 0) {
         self->kind->send_now(self);
     }
-    if (self->lost != 0 || self->loop == NULL ||
-        self->kind->pending(self) != 0) {
+    if (self->lost || self->loop == NULL || self->kind->pending(self) != 0) {
         return 0;
     }
     al_transport_stop_writing(self);
@@ -588,7 +587,7 @@ al_transport_lose(al_transport *self, PyObject *error)
         return 0;
     }
     self->closing = true;
-    self->lost += self->lost == 0;
+    self->lost = true;
     if (self->connected && self->protocol != NULL) {
         PyObject *protocol = Py_NewRef(self->protocol);
         result = PyObject_CallMethodOneArg(
@@ -621,7 +620,9 @@ al_transport_write_is_late(al_transport *self, const char *message)
     if (threshold == -1 && PyErr_Occurred()) {
         return -1;
     }
-    if (self->lost >= (unsigned long)threshold) {
+    /* asyncio counts the end of a socket as the first, but not a pipe's. */
+    unsigned before = self->is_pipe ? self->write_failed : 1;
+    if (before + self->late_writes >= (unsigned long)threshold) {
         result =
             PyObject_CallMethod(self->st->aio_logger, "warning", "s", message);
         if (result == NULL) {
@@ -629,7 +630,7 @@ al_transport_write_is_late(al_transport *self, const char *message)
         }
         Py_DECREF(result);
     }
-    self->lost++;
+    self->late_writes++;
     return 0;
 }
 
@@ -707,7 +708,7 @@ al_transport_tp_finalize(PyObject *op)
     }
     self->kind->discard(self);
     self->closing = true;
-    self->lost += self->lost == 0;
+    self->lost = true;
     release(self);
     if (error != NULL) {
         al_err_give_back_steal(error);

@@ -6,7 +6,7 @@
  *
  * Life:  made, `loop` set --begin--> connection_made is queued, then reading
  *   starts --close, abort, error, end--> `closing` --nothing left to send-->
- *   `lost` counts from 1, connection_lost is queued --it has run--> released:
+ *   `lost`, connection_lost is queued --it has run--> released:
  *   loop, protocol and server are NULL, the descriptor is closed.
  *
  * Invariants:
@@ -52,9 +52,11 @@ typedef struct al_transport {
     size_t low_water;
     al_address peer; /* of a socket without `file` */
     int fd;
-    unsigned lost; /* 1 when connection_lost is queued, then counts writes */
+    unsigned late_writes;  /* after the end */
     uint8_t socket_family; /* to make a socket object from; AF_UNSPEC: ask */
     bool fd_open : 1;
+    bool lost : 1;         /* connection_lost is queued or was called */
+    bool write_failed : 1; /* that was why */
     bool is_pipe : 1;
     bool closing : 1;
     bool paused : 1;    /* by pause_reading */
