@@ -15,6 +15,7 @@ from _typeshed import (
     StrPath,
     WriteableBuffer,
 )
+from asyncio.transports import _FlowControlMixin
 from collections.abc import (
     AsyncGenerator,
     Awaitable,
@@ -130,13 +131,13 @@ class TimerHandle(Handle):
     def _scheduled(self) -> bool: ...
 
 @final
-class SocketTransport(asyncio.Transport): ...
+class SocketTransport(_FlowControlMixin): ...
 
 @final
 class ReadPipeTransport(asyncio.ReadTransport): ...
 
 @final
-class WritePipeTransport(asyncio.WriteTransport): ...
+class WritePipeTransport(_FlowControlMixin): ...
 
 @disjoint_base
 class LoopCore:

@@ -36,9 +36,8 @@
     AL_NAME(InvalidStateError, "asyncio.exceptions", "InvalidStateError")     \
     AL_NAME(aio_set_result_unless_cancelled, "asyncio.futures",               \
             "_set_result_unless_cancelled")                                   \
-    AL_NAME(aio_Transport, "asyncio.transports", "Transport")                 \
+    AL_NAME(aio_FlowControl, "asyncio.transports", "_FlowControlMixin")       \
     AL_NAME(aio_ReadTransport, "asyncio.transports", "ReadTransport")         \
-    AL_NAME(aio_WriteTransport, "asyncio.transports", "WriteTransport")       \
     AL_NAME(aio_DatagramTransport, "asyncio.transports", "DatagramTransport") \
     AL_NAME(aio_BufferedProtocol, "asyncio.protocols", "BufferedProtocol")    \
     AL_NAME(aio_TransportSocket, "asyncio.trsock", "TransportSocket")         \

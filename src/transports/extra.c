@@ -286,7 +286,10 @@ al_transport_tp_repr(PyObject *op)
 
     if (self->loop == NULL || self->loop->closed || !self->fd_open) {
         return PyUnicode_FromFormat("<%s%s fd=%d%s>", type_name(op), state,
-                                    self->fd, self->is_pipe ? " closed" : "");
+                                    self->fd,
+                                    !self->is_pipe  ? ""
+                                    : self->fd_open ? " open"
+                                                    : " closed");
     }
     if (!self->is_pipe) {
         return PyUnicode_FromFormat(

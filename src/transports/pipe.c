@@ -349,7 +349,7 @@ al_pipe_setup(PyObject *module, struct al_state *st)
     st->read_pipe_type =
         al_transport_make_type(module, &reader_spec, st->aio_ReadTransport);
     st->write_pipe_type =
-        al_transport_make_type(module, &writer_spec, st->aio_WriteTransport);
+        al_transport_make_type(module, &writer_spec, st->aio_FlowControl);
     return st->read_pipe_type == NULL || st->write_pipe_type == NULL ? -1 : 0;
 }
 

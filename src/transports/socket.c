@@ -589,6 +589,6 @@ int
 al_socket_setup(PyObject *module, struct al_state *st)
 {
     st->socket_transport_type =
-        al_transport_make_type(module, &socket_spec, st->aio_Transport);
+        al_transport_make_type(module, &socket_spec, st->aio_FlowControl);
     return st->socket_transport_type == NULL ? -1 : 0;
 }

@@ -643,9 +643,9 @@ al_transport_make_type(PyObject *module, PyType_Spec *spec, PyObject *base)
     if (bases == NULL) {
         return NULL;
     }
-    /* Our struct begins with the one slot that asyncio's class has. */
-    if (((PyTypeObject *)base)->tp_basicsize !=
-        offsetof(al_transport, extra) + (Py_ssize_t)sizeof(PyObject *)) {
+    /* Our struct begins with the slots that asyncio's class has. */
+    if (((PyTypeObject *)base)->tp_basicsize >
+        (Py_ssize_t)offsetof(al_transport, dict)) {
         PyErr_Format(PyExc_SystemError, "%R has another size than expected",
                      base);
         Py_DECREF(bases);

@@ -37,6 +37,9 @@ struct al_transport_kind;
 typedef struct al_transport {
     PyObject_HEAD
     PyObject *extra; /* BaseTransport's slot: a dict, or NULL so far */
+    /* The slots of asyncio's _FlowControlMixin, which its sendfile wants to
+     * see us inherit. Always NULL: the attributes are ours. */
+    PyObject *mixin_slots[4];
     PyObject *dict;
     PyObject *weakrefs;
     const struct al_transport_kind *kind;

@@ -673,8 +673,10 @@ al_watch_owner(LoopObject *self, int fd)
 {
     const al_watch *watch = table_get(self, fd);
 
-    return watch == NULL || watch->holder == NULL ? NULL
-                                                  : watch->holder->owner;
+    /* A transport may lend its descriptor for a while. */
+    return watch != NULL && watch->holder != NULL && watch->holder->owns_fd
+               ? watch->holder->owner
+               : NULL;
 }
 
 void

@@ -6,7 +6,7 @@ import pickle
 import re
 import socket
 import weakref
-from asyncio import constants, trsock
+from asyncio import constants, transports, trsock
 
 import pytest
 
@@ -24,7 +24,7 @@ async def test_its_class_is_asyncios(loop, family):
     async with link(loop, family=family) as (transport, protocol, peer):
         for base in (
             asyncio.Transport, asyncio.ReadTransport, asyncio.WriteTransport,
-            asyncio.BaseTransport,
+            asyncio.BaseTransport, transports._FlowControlMixin,
         ):
             assert isinstance(transport, base)
             assert issubclass(type(transport), base)
