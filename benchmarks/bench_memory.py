@@ -1,16 +1,24 @@
-"""Memory: growth of the resident set, read once in a fresh process."""
+"""Memory: what a fresh process grows by, read once."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import resource
+from pathlib import Path
 
+import traffic
+from bench_network import Echo, serve
 from bench_scheduling import noop
-from registry import Goal, Loop, measured
+from registry import Goal, Loop, measured, served
 
 MIB = 1024 * 1024
 QUEUED = 1_000_000
 PENDING = 100_000
+
+# Both sides need a descriptor for each connection, and some to spare.
+_LIMIT = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+IDLE = 10_000 if _LIMIT == -1 or _LIMIT > 10_100 else 2_000
 
 
 def resident() -> int:
@@ -69,3 +77,14 @@ measured(
     memory_task,
     Goal("asyncio", 1.0),
 )
+
+
+@served(
+    f"memory per idle connection, {IDLE} that echoed once",
+    Goal("value", 0.85),
+    load=traffic.echo(1024, "idle", connections=IDLE),
+    reference=("echo",),
+)
+def memory_connection(loop: Loop, folder: Path) -> str:
+    """Anonymous memory of the server, read from outside."""
+    return serve(loop, Echo)

@@ -90,4 +90,5 @@ for _delay, _count in LATENESS:
         partial(lateness, _delay, _count),
         Goal("value", LATE_AT_MOST),
         figures=("p99", "earliest", "cpu"),
+        ratios=False,
     )

@@ -1,6 +1,8 @@
 """One sample: one row on one loop, in this process.
 
-Run by run.py in a fresh process each time; prints one line of JSON.
+Run by run.py in a fresh process each time; prints one line of JSON.  With
+``--serve`` it is a server instead: it prints its address and runs until it is
+killed.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import os
 import statistics
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import loops
@@ -78,9 +81,30 @@ def run(row: registry.Row, name: str, seconds: float) -> dict[str, Any]:
     """The figures of one row on a new loop."""
     with contextlib.closing(loops.new(name)) as loop:
         if row.ops:
-            return sample(row, loop, seconds)
-        figures: dict[str, Any] = row.function(loop)
+            figures = sample(row, loop, seconds)
+        else:
+            figures = row.function(loop)
+        finish(loop)
         return figures
+
+
+def finish(loop: registry.Loop) -> None:
+    """Close what the row kept."""
+    for close in reversed(registry.AT_END):
+        close(loop)
+
+
+def serve(row: registry.Row, name: str, folder: Path) -> None:
+    """Be the server of a row until somebody ends this process."""
+    loop = loops.new(name)
+    print(row.function(loop, folder), flush=True)
+    loop.run_forever()
+
+
+def set_peer(address: str | None) -> None:
+    if address:
+        host, _, port = address.rpartition(":")
+        registry.PEER.append((host, int(port)))
 
 
 def profile(row: registry.Row, name: str, seconds: float, count: int) -> int:
@@ -98,6 +122,7 @@ def profile(row: registry.Row, name: str, seconds: float, count: int) -> int:
         while time.process_time() < end:
             row.function(loop, n)
             done += n * row.ops
+        finish(loop)
     return done
 
 
@@ -106,6 +131,9 @@ def main() -> None:
     parser.add_argument("--core", type=int, required=True)
     parser.add_argument("--seconds", type=float, default=SAMPLE)
     parser.add_argument("--describe", action="store_true")
+    parser.add_argument("--subject", choices=registry.SUBJECTS)
+    parser.add_argument("--peer", metavar="ADDRESS")
+    parser.add_argument("--serve", type=Path, metavar="FOLDER")
     parser.add_argument("loop")
     parser.add_argument("row", nargs="?")
     options = parser.parse_args()
@@ -113,7 +141,13 @@ def main() -> None:
     if options.describe:
         result = loops.describe(options.loop)
     else:
-        row = registry.load()[options.row]
+        set_peer(options.peer)
+        # Nothing that the row does not need: what was imported, and freed,
+        # before decides how much room the C heap has.
+        row = registry.load(options.subject)[options.row]
+        if options.serve:
+            serve(row, options.loop, options.serve)
+            return
         result = run(row, options.loop, options.seconds)
     json.dump(result, sys.stdout)
 

@@ -11,6 +11,7 @@ OURS = "asyncloop"
 REFERENCE = "uvloop"
 RIVALS = ("uvloop", "rloop", "rsloop", "zuvloop")
 ALL = ("asyncio", *RIVALS, OURS)
+LIMIT = "C"  # no loop: clients/reference.c, where a row has it
 
 
 def new(name: str) -> asyncio.AbstractEventLoop:

@@ -82,7 +82,7 @@ def summary(row: Row, samples: dict[str, list[Any]]) -> dict[str, Any]:
         if median(values, name) is not None
     }
     # Lateness may be negative, so neither ratios nor a best one exist there.
-    best = None if row.figures else best_rival(values)
+    best = best_rival(values) if row.ratios else None
     return {
         "loops": table,
         "best rival": best,
@@ -98,9 +98,9 @@ def line(
     cell: dict[str, Any] = {
         "median": median(values, name),
         "spread": spread(values, name),
-        "to uvloop": None
-        if row.figures
-        else ratio(values, name, loops.REFERENCE),
+        "to uvloop": ratio(values, name, loops.REFERENCE)
+        if row.ratios
+        else None,
     }
     extra = ("wall",) if row.threads else row.figures
     for figure in extra:
@@ -131,6 +131,9 @@ def render(
         parts += ["", "## Beside them", "", *extra]
     if loops.OURS in names:
         parts += ["", "## Goals", "", *goals_table(rows, done)]
+    failures = failures_list(rows, done, names)
+    if failures:
+        parts += ["", "## Failures", "", *failures]
     return "\n".join(parts)
 
 
@@ -140,19 +143,23 @@ def figures_table(
     lines = [["row", "unit", *names]]
     for name, result in done.items():
         row = rows[name]
-        cells = [figure_cell(result["summary"], loop) for loop in names]
+        cells = [figure_cell(row, result["summary"], loop) for loop in names]
         lines.append([row.title, row.unit, *cells])
     return align(lines)
 
 
-def figure_cell(result: dict[str, Any], loop: str) -> str:
+def figure_cell(row: Row, result: dict[str, Any], loop: str) -> str:
     cell = result["loops"].get(loop)
     if cell is None:
-        return "failed"
+        return no_figure(row, loop)
     text = f"{number(cell['median'])} ±{cell['spread']:.0%}"
     if cell["to uvloop"] is not None:
         text += f" ({cell['to uvloop']:.2f})"
     return text
+
+
+def no_figure(row: Row, loop: str) -> str:
+    return "fails" if row.runs_on(loop) else "-"
 
 
 def extra_table(
@@ -167,7 +174,10 @@ def extra_table(
             cells = []
             for loop in names:
                 cell = result["summary"]["loops"].get(loop)
-                cells.append(number(cell[figure]) if cell else "failed")
+                value = cell[figure] if cell else None
+                cells.append(
+                    no_figure(row, loop) if value is None else number(value)
+                )
             lines.append([row.title, figure, *cells])
     return align(lines) if len(lines) > 1 else []
 
@@ -195,6 +205,23 @@ def goals_table(
                 ]
             )
     return align(lines)
+
+
+def failures_list(
+    rows: dict[str, Row], done: dict[str, dict[str, Any]], names: list[str]
+) -> list[str]:
+    """How often each loop failed a row, and what it said last."""
+    found = []
+    for name, result in done.items():
+        for loop in names:
+            samples = result["samples"].get(loop, [])
+            errors = [entry for entry in samples if "error" in entry]
+            if errors:
+                found.append(
+                    f"- {rows[name].title}, {loop}: {len(errors)} of "
+                    f"{len(samples)}: {errors[-1]['error'][:100]}"
+                )
+    return found
 
 
 def align(lines: list[list[str]]) -> list[str]:
