@@ -28,6 +28,7 @@ SUBJECTS = (
     "timers",
     "tasks",
     "network",
+    "streams",
     "memory",
 )
 ROWS: dict[str, Row] = {}
