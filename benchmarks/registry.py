@@ -29,6 +29,7 @@ SUBJECTS = (
     "tasks",
     "network",
     "streams",
+    "web",
     "memory",
 )
 ROWS: dict[str, Row] = {}
