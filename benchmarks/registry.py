@@ -31,6 +31,7 @@ SUBJECTS = (
     "streams",
     "web",
     "memory",
+    "start",
 )
 ROWS: dict[str, Row] = {}
 
