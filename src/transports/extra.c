@@ -373,6 +373,25 @@ al_transport_get_file(PyObject *op, void *closure)
     return Py_XNewRef(al_transport_file(self));
 }
 
+/* Programs set it to None to have the transport forget its descriptor. */
+int
+al_transport_set_file(PyObject *op, PyObject *value, void *closure)
+{
+    al_transport *self = (al_transport *)op;
+
+    (void)closure;
+    if (value != Py_None) {
+        PyErr_SetString(PyExc_AttributeError, "can only be set to None");
+        return -1;
+    }
+    self->fd_open = false;
+    if (self->loop != NULL && !self->loop->closed) {
+        al_watch_leave(self->loop, self->fd);
+    }
+    Py_CLEAR(self->file);
+    return 0;
+}
+
 PyObject *
 al_transport_get_fd(PyObject *op, void *closure)
 {

@@ -194,6 +194,7 @@ int al_transport_set_protocol_attr(PyObject *op, PyObject *value,
                                    void *closure);
 PyObject *al_transport_get_server(PyObject *op, void *closure);
 PyObject *al_transport_get_file(PyObject *op, void *closure);
+int al_transport_set_file(PyObject *op, PyObject *value, void *closure);
 PyObject *al_transport_get_fd(PyObject *op, void *closure);
 PyObject *al_transport_get_lost(PyObject *op, void *closure);
 PyObject *al_transport_get_flag(PyObject *op, void *closure);
@@ -207,8 +208,8 @@ PyObject *al_transport_get_flag(PyObject *op, void *closure);
         {"_protocol", al_transport_get_protocol,                              \
          al_transport_set_protocol_attr, NULL, NULL},                         \
         {"_server", al_transport_get_server, NULL, NULL, NULL},               \
-        {"_sock", al_transport_get_file, NULL, NULL, NULL},                   \
-        {"_pipe", al_transport_get_file, NULL, NULL, NULL},                   \
+        {"_sock", al_transport_get_file, al_transport_set_file, NULL, NULL},  \
+        {"_pipe", al_transport_get_file, al_transport_set_file, NULL, NULL},  \
         {"_sock_fd", al_transport_get_fd, NULL, NULL, NULL},                  \
         {"_fileno", al_transport_get_fd, NULL, NULL, NULL},                   \
         {"_conn_lost", al_transport_get_lost, NULL, NULL, NULL},              \
