@@ -22,6 +22,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from asyncloop._compat import ASYNCIO_RESETS_AFTER_FORK
+from asyncloop._serve import ServeMethods
 
 if TYPE_CHECKING:
     from asyncloop import _core
@@ -256,7 +257,7 @@ else:
     _namespace["__doc__"] = "asyncio's methods that Loop borrows."
     _StandardMethods = type("StandardMethods", (), _namespace)
 
-    class ColdMethods(_SignalMethods, _StandardMethods):
+    class ColdMethods(_SignalMethods, ServeMethods, _StandardMethods):
         """What Loop has beside its C type."""
 
         __slots__ = ()
@@ -303,5 +304,6 @@ def borrowed_methods() -> list[str]:
         if not name.startswith("_")
         and name not in native
         and name not in vars(_SignalMethods)
+        and name not in vars(ServeMethods)
         and hasattr(asyncio.AbstractEventLoop, name)
     )

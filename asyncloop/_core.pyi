@@ -130,6 +130,11 @@ class TimerHandle(Handle):
     @property
     def _scheduled(self) -> bool: ...
 
+@disjoint_base
+class ServerCore:
+    def close_clients(self) -> None: ...
+    def abort_clients(self) -> None: ...
+
 @final
 class SocketTransport(_FlowControlMixin): ...
 
@@ -470,182 +475,95 @@ class Loop(LoopCore, ColdMethods, asyncio.AbstractEventLoop):
     ) -> int: ...
 
     # Servers: a port, a host, both, or a socket.
-    if sys.version_info >= (3, 13):
-        @overload
-        async def create_server(
-            self,
-            protocol_factory: _ServerProtocol,
-            host: str | Sequence[str] | None,
-            port: int,
-            *,
-            family: int = 0,
-            flags: int = 1,
-            sock: None = None,
-            backlog: int = 100,
-            ssl: _TLS = None,
-            reuse_address: bool | None = None,
-            reuse_port: bool | None = None,
-            keep_alive: bool | None = None,
-            ssl_handshake_timeout: float | None = None,
-            ssl_shutdown_timeout: float | None = None,
-            start_serving: bool = True,
-        ) -> asyncio.Server: ...
-        @overload
-        async def create_server(
-            self,
-            protocol_factory: _ServerProtocol,
-            host: str | Sequence[str],
-            port: int | None = None,
-            *,
-            family: int = 0,
-            flags: int = 1,
-            sock: None = None,
-            backlog: int = 100,
-            ssl: _TLS = None,
-            reuse_address: bool | None = None,
-            reuse_port: bool | None = None,
-            keep_alive: bool | None = None,
-            ssl_handshake_timeout: float | None = None,
-            ssl_shutdown_timeout: float | None = None,
-            start_serving: bool = True,
-        ) -> asyncio.Server: ...
-        @overload
-        async def create_server(
-            self,
-            protocol_factory: _ServerProtocol,
-            host: None = None,
-            *,
-            port: int,
-            family: int = 0,
-            flags: int = 1,
-            sock: None = None,
-            backlog: int = 100,
-            ssl: _TLS = None,
-            reuse_address: bool | None = None,
-            reuse_port: bool | None = None,
-            keep_alive: bool | None = None,
-            ssl_handshake_timeout: float | None = None,
-            ssl_shutdown_timeout: float | None = None,
-            start_serving: bool = True,
-        ) -> asyncio.Server: ...
-        @overload
-        async def create_server(
-            self,
-            protocol_factory: _ServerProtocol,
-            host: None = None,
-            port: None = None,
-            *,
-            family: int = 0,
-            flags: int = 1,
-            sock: socket,
-            backlog: int = 100,
-            ssl: _TLS = None,
-            reuse_address: bool | None = None,
-            reuse_port: bool | None = None,
-            keep_alive: bool | None = None,
-            ssl_handshake_timeout: float | None = None,
-            ssl_shutdown_timeout: float | None = None,
-            start_serving: bool = True,
-        ) -> asyncio.Server: ...
-        async def create_unix_server(
-            self,
-            protocol_factory: _ServerProtocol,
-            path: StrPath | None = None,
-            *,
-            sock: socket | None = None,
-            backlog: int = 100,
-            ssl: _TLS = None,
-            ssl_handshake_timeout: float | None = None,
-            ssl_shutdown_timeout: float | None = None,
-            start_serving: bool = True,
-            cleanup_socket: bool = True,
-        ) -> asyncio.Server: ...
-    else:
-        @overload
-        async def create_server(
-            self,
-            protocol_factory: _ServerProtocol,
-            host: str | Sequence[str] | None,
-            port: int,
-            *,
-            family: int = 0,
-            flags: int = 1,
-            sock: None = None,
-            backlog: int = 100,
-            ssl: _TLS = None,
-            reuse_address: bool | None = None,
-            reuse_port: bool | None = None,
-            ssl_handshake_timeout: float | None = None,
-            ssl_shutdown_timeout: float | None = None,
-            start_serving: bool = True,
-        ) -> asyncio.Server: ...
-        @overload
-        async def create_server(
-            self,
-            protocol_factory: _ServerProtocol,
-            host: str | Sequence[str],
-            port: int | None = None,
-            *,
-            family: int = 0,
-            flags: int = 1,
-            sock: None = None,
-            backlog: int = 100,
-            ssl: _TLS = None,
-            reuse_address: bool | None = None,
-            reuse_port: bool | None = None,
-            ssl_handshake_timeout: float | None = None,
-            ssl_shutdown_timeout: float | None = None,
-            start_serving: bool = True,
-        ) -> asyncio.Server: ...
-        @overload
-        async def create_server(
-            self,
-            protocol_factory: _ServerProtocol,
-            host: None = None,
-            *,
-            port: int,
-            family: int = 0,
-            flags: int = 1,
-            sock: None = None,
-            backlog: int = 100,
-            ssl: _TLS = None,
-            reuse_address: bool | None = None,
-            reuse_port: bool | None = None,
-            ssl_handshake_timeout: float | None = None,
-            ssl_shutdown_timeout: float | None = None,
-            start_serving: bool = True,
-        ) -> asyncio.Server: ...
-        @overload
-        async def create_server(
-            self,
-            protocol_factory: _ServerProtocol,
-            host: None = None,
-            port: None = None,
-            *,
-            family: int = 0,
-            flags: int = 1,
-            sock: socket,
-            backlog: int = 100,
-            ssl: _TLS = None,
-            reuse_address: bool | None = None,
-            reuse_port: bool | None = None,
-            ssl_handshake_timeout: float | None = None,
-            ssl_shutdown_timeout: float | None = None,
-            start_serving: bool = True,
-        ) -> asyncio.Server: ...
-        async def create_unix_server(
-            self,
-            protocol_factory: _ServerProtocol,
-            path: StrPath | None = None,
-            *,
-            sock: socket | None = None,
-            backlog: int = 100,
-            ssl: _TLS = None,
-            ssl_handshake_timeout: float | None = None,
-            ssl_shutdown_timeout: float | None = None,
-            start_serving: bool = True,
-        ) -> asyncio.Server: ...
-
+    @overload
+    async def create_server(
+        self,
+        protocol_factory: _ServerProtocol,
+        host: str | Sequence[str] | None,
+        port: int,
+        *,
+        family: int = 0,
+        flags: int = 1,
+        sock: None = None,
+        backlog: int = 100,
+        ssl: _TLS = None,
+        reuse_address: bool | None = None,
+        reuse_port: bool | None = None,
+        keep_alive: bool | None = None,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+        start_serving: bool = True,
+    ) -> asyncio.Server: ...
+    @overload
+    async def create_server(
+        self,
+        protocol_factory: _ServerProtocol,
+        host: str | Sequence[str],
+        port: int | None = None,
+        *,
+        family: int = 0,
+        flags: int = 1,
+        sock: None = None,
+        backlog: int = 100,
+        ssl: _TLS = None,
+        reuse_address: bool | None = None,
+        reuse_port: bool | None = None,
+        keep_alive: bool | None = None,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+        start_serving: bool = True,
+    ) -> asyncio.Server: ...
+    @overload
+    async def create_server(
+        self,
+        protocol_factory: _ServerProtocol,
+        host: None = None,
+        *,
+        port: int,
+        family: int = 0,
+        flags: int = 1,
+        sock: None = None,
+        backlog: int = 100,
+        ssl: _TLS = None,
+        reuse_address: bool | None = None,
+        reuse_port: bool | None = None,
+        keep_alive: bool | None = None,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+        start_serving: bool = True,
+    ) -> asyncio.Server: ...
+    @overload
+    async def create_server(
+        self,
+        protocol_factory: _ServerProtocol,
+        host: None = None,
+        port: None = None,
+        *,
+        family: int = 0,
+        flags: int = 1,
+        sock: socket,
+        backlog: int = 100,
+        ssl: _TLS = None,
+        reuse_address: bool | None = None,
+        reuse_port: bool | None = None,
+        keep_alive: bool | None = None,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+        start_serving: bool = True,
+    ) -> asyncio.Server: ...
+    async def create_unix_server(
+        self,
+        protocol_factory: _ServerProtocol,
+        path: StrPath | None = None,
+        *,
+        sock: socket | None = None,
+        backlog: int = 100,
+        ssl: _TLS = None,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+        start_serving: bool = True,
+        cleanup_socket: bool = ...,
+    ) -> asyncio.Server: ...
     # Sockets.
     async def sock_recv(self, sock: socket, n: int) -> bytes: ...
     async def sock_recv_into(
@@ -735,6 +653,7 @@ def libuv_version() -> str: ...
 def _build_info() -> dict[str, Any]: ...
 def _event_loop_policy() -> type[_EventLoopPolicy]: ...
 def _native_steps() -> int: ...
+def _set_server_class(cls: type, /) -> None: ...
 def _peek_future(future: asyncio.Future[Any], /) -> dict[str, int]: ...
 def _peek_step(step: object, /) -> dict[str, int]: ...
 def _peek_thread() -> dict[str, int]: ...

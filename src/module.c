@@ -14,6 +14,7 @@
 #include "loop/fork.h"
 #include "py/asyncio.h"
 #include "servers/listener.h"
+#include "servers/server.h"
 #include "transports/pipe.h"
 #include "transports/socket.h"
 
@@ -69,6 +70,7 @@ static PyMethodDef core_functions[] = {
     {"_event_loop_policy", al_policy_py_class, METH_NOARGS, NULL},
     {"_native_steps", core_native_steps, METH_NOARGS, NULL},
     AL_LAYOUT_FUNCTIONS,
+    AL_SERVER_FUNCTIONS,
     {NULL},
 };
 
@@ -81,7 +83,8 @@ core_exec(PyObject *module)
     al_fork_setup();
     if (al_asyncio_setup(module, st) < 0 || al_handle_setup(module, st) < 0 ||
         al_native_setup(module, st) < 0 || al_socket_setup(module, st) < 0 ||
-        al_pipe_setup(module, st) < 0 || al_listener_setup(module, st) < 0) {
+        al_pipe_setup(module, st) < 0 || al_listener_setup(module, st) < 0 ||
+        al_server_setup(module, st) < 0) {
         return -1;
     }
     return al_loop_type_setup(module, st);

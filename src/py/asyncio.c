@@ -118,6 +118,7 @@ al_state_visit(struct al_state *st, al_state_visitor visit, void *arg)
         (PyObject **)&st->write_pipe_type,
         (PyObject **)&st->datagram_type,
         (PyObject **)&st->listener_type,
+        &st->server_class,
         &st->loop_class,
         &st->loop_time,
         &st->aio_ThreadSafeHandle,

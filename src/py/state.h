@@ -147,6 +147,7 @@
     AL_STR(create_future)                                                     \
     AL_STR(data)                                                              \
     AL_STR(list_of_data)                                                      \
+    AL_STR(_when_idle)                                                        \
     AL_STR(when)
 
 struct al_state {
@@ -170,6 +171,7 @@ struct al_state {
     PyTypeObject *write_pipe_type;
     PyTypeObject *datagram_type;
     PyTypeObject *listener_type;
+    PyObject *server_class; /* asyncloop.Server, set by _server.py */
 
     /* Tasks; futures/ fills this in. */
     PyTypeObject *wake_type;

@@ -332,7 +332,12 @@ listener_py_resume(PyObject *op, PyObject *unused)
     ListenerObject *self = (ListenerObject *)op;
 
     (void)unused;
-    if (self->listening && !self->loop->closed &&
+    /* The server may have been closed meanwhile. */
+    int fd = al_args_fileno(self->sock, self->loop->st->str_fileno);
+    if (fd < 0) {
+        PyErr_Clear();
+    }
+    if (fd == self->fd && self->listening && !self->loop->closed &&
         al_watch_set_user(self->loop, self->fd, AL_WATCH_READ, &self->user) <
             0) {
         return NULL;

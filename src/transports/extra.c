@@ -10,31 +10,6 @@
 
 #include "loop/run.h"
 
-/* --- the server ------------------------------------------------------------ */
-
-static PyObject *
-call_server(PyObject *server, PyObject *name, PyObject *transport)
-{
-#if AL_SERVER_KNOWS_CLIENTS
-    return PyObject_CallMethodOneArg(server, name, transport);
-#else
-    (void)transport;
-    return PyObject_CallMethodNoArgs(server, name);
-#endif
-}
-
-PyObject *
-al_server_attach(PyObject *server, struct al_state *st, PyObject *transport)
-{
-    return call_server(server, st->str__attach, transport);
-}
-
-PyObject *
-al_server_detach(PyObject *server, struct al_state *st, PyObject *transport)
-{
-    return call_server(server, st->str__detach, transport);
-}
-
 /* --- socket and addresses --------------------------------------------------- */
 
 PyObject *
@@ -114,6 +89,19 @@ peer_name(al_transport *self)
     return ask_kernel(self, getpeername, self->st->str_getpeername);
 }
 
+/* New reference, or NULL, without an exception when it cannot be told. */
+static PyObject *
+local_name(al_transport *self)
+{
+    if (self->local.family != AF_UNSPEC) {
+        return al_sockaddr_to_py((struct sockaddr *)&self->local,
+                                 sizeof(self->local));
+    }
+    return self->fd_open
+               ? ask_kernel(self, getsockname, self->st->str_getsockname)
+               : NULL;
+}
+
 /* A socket object that is closed, of the right family. */
 static PyObject *
 closed_socket(al_transport *self)
@@ -163,8 +151,8 @@ make_info(al_transport *self, PyObject *name)
     if (PyUnicode_Compare(name, st->str_socket) == 0) {
         return socket_face(self);
     }
-    if (self->fd_open && PyUnicode_Compare(name, st->str_sockname) == 0) {
-        return ask_kernel(self, getsockname, st->str_getsockname);
+    if (PyUnicode_Compare(name, st->str_sockname) == 0) {
+        return local_name(self);
     }
     return NULL;
 }
@@ -191,22 +179,35 @@ find_info(al_transport *self, PyObject *name)
     return made;
 }
 
+/* Ask for it now, for later. */
+static void
+keep_info(al_transport *self, PyObject *name)
+{
+    PyObject *kept = find_info(self, name);
+    if (kept == NULL) {
+        PyErr_Clear();
+    }
+    Py_XDECREF(kept);
+}
+
 void
 al_extra_keep(al_transport *self)
 {
-    struct al_state *st = self->st;
-    PyObject *names[] = {st->str_sockname, st->str_peername};
+    struct sockaddr_storage address;
+    socklen_t len = sizeof(address);
 
     /* Nobody else has us: nobody will ask. */
     if (self->is_pipe || Py_REFCNT(self) <= 1) {
         return;
     }
-    for (int i = 0; i < 2; i++) {
-        PyObject *kept = find_info(self, names[i]);
-        if (kept == NULL) {
-            PyErr_Clear();
-        }
-        Py_XDECREF(kept);
+    if (getsockname(self->fd, (struct sockaddr *)&address, &len) == 0) {
+        al_address_set(&self->local, (struct sockaddr *)&address, len);
+    }
+    if (self->local.family == AF_UNSPEC) {
+        keep_info(self, self->st->str_sockname);
+    }
+    if (self->peer.family == AF_UNSPEC) {
+        keep_info(self, self->st->str_peername);
     }
 }
 

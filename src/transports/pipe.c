@@ -294,7 +294,7 @@ static PyType_Spec reader_spec = {
     .name = "asyncloop._core.ReadPipeTransport",
     .basicsize = sizeof(al_transport),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC |
-             Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+             Py_TPFLAGS_DISALLOW_INSTANTIATION,
     .slots = reader_slots,
 };
 
@@ -339,7 +339,7 @@ static PyType_Spec writer_spec = {
     .name = "asyncloop._core.WritePipeTransport",
     .basicsize = sizeof(al_stream),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC |
-             Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+             Py_TPFLAGS_DISALLOW_INSTANTIATION,
     .slots = writer_slots,
 };
 

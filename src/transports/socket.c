@@ -493,7 +493,7 @@ static PyType_Spec socket_spec = {
     .name = "asyncloop._core.SocketTransport",
     .basicsize = sizeof(al_stream),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC |
-             Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+             Py_TPFLAGS_DISALLOW_INSTANTIATION,
     .slots = socket_slots,
 };
 

@@ -10,6 +10,7 @@
 #include "loop/sched.h"
 #include "py/error.h"
 #include "transports/extra.h"
+#include "transports/server_link.h"
 
 #include <errno.h>
 #include <unistd.h>
@@ -47,12 +48,9 @@ al_transport_init(al_transport *self, LoopObject *loop, PyObject *protocol,
         return -1;
     }
     if (server != NULL && server != Py_None) {
-        PyObject *result =
-            al_server_attach(server, self->st, (PyObject *)self);
-        if (result == NULL) {
+        if (al_server_attach(server, self) < 0) {
             return -1;
         }
-        Py_DECREF(result);
         self->server = Py_NewRef(server);
     }
     return 0;
@@ -73,12 +71,9 @@ al_transport_disown(al_transport *self)
     Py_CLEAR(self->file);
     if (self->server != NULL) {
         PyObject *error = al_err_take();
-        PyObject *result =
-            al_server_detach(self->server, self->st, (PyObject *)self);
-        if (result == NULL) {
+        if (al_server_detach(self->server, self) < 0) {
             PyErr_Clear();
         }
-        Py_XDECREF(result);
         Py_CLEAR(self->server);
         al_err_give_back_steal(error);
     }
@@ -564,12 +559,9 @@ release(al_transport *self)
     Py_CLEAR(self->protocol);
     Py_CLEAR(self->context);
     if (server != NULL) {
-        PyObject *result =
-            al_server_detach(server, self->st, (PyObject *)self);
-        if (result == NULL) {
+        if (al_server_detach(server, self) < 0) {
             PyErr_WriteUnraisable((PyObject *)self);
         }
-        Py_XDECREF(result);
         Py_DECREF(server);
     }
     Py_XDECREF(loop);

@@ -43,17 +43,20 @@ typedef struct al_transport {
     PyObject *dict;
     PyObject *weakrefs;
     const struct al_transport_kind *kind;
-    struct al_state *st;    /* borrowed */
-    LoopObject *loop;       /* strong; NULL when released */
-    PyObject *protocol;     /* strong; NULL when released */
-    PyObject *context;      /* strong; of all callbacks; NULL: the empty one */
-    PyObject *server;       /* strong, or NULL */
+    struct al_state *st; /* borrowed */
+    LoopObject *loop;    /* strong; NULL when released */
+    PyObject *protocol;  /* strong; NULL when released */
+    PyObject *context;   /* strong; of all callbacks; NULL: the empty one */
+    PyObject *server;    /* strong, or NULL */
+    struct al_transport *server_next; /* borrowed; server_link.h */
+    struct al_transport *server_prev;
     PyObject *file;         /* strong: the socket or pipe object, or NULL */
     PyObject *empty_waiter; /* strong: sendfile waits for an empty queue */
     al_watch_user user;
     size_t high_water;
     size_t low_water;
-    al_address peer; /* of a socket without `file` */
+    al_address peer;  /* the peer's name, when it is known */
+    al_address local; /* our own, kept when the descriptor is closed */
     int fd;
     unsigned late_writes;  /* after the end */
     uint8_t socket_family; /* to make a socket object from; AF_UNSPEC: ask */
