@@ -79,6 +79,8 @@ command -v "${PKG_CONFIG:-pkg-config}" >/dev/null ||
     install "pkg-config" pkgconf
 "${PKG_CONFIG:-pkg-config}" --atleast-version=1.44 libuv ||
     install "libuv with its headers" libuv1-dev
+# It makes the certificate of the TLS tests.
+command -v openssl >/dev/null || install "the openssl program" openssl
 
 # The environment is good for one interpreter, at one place, with one set of
 # requirements; it is made anew when any of them is another.

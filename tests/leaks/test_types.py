@@ -96,6 +96,35 @@ def test_readers_leave_no_reference_to_their_types(loop, kind):
         assert count_after(kind, work) == {}
 
 
+@NATIVE
+def test_connections_leave_no_reference_to_their_types(loop, kind):
+    from support.net import Recorder, pair
+
+    async def main():
+        protocol = Recorder(loop)
+        server = await loop.create_server(
+            lambda: protocol, "127.0.0.1", 0
+        )
+        transport, _ = await loop.create_connection(
+            asyncio.Protocol, *server.sockets[0].getsockname()
+        )
+        transport.write(b"x")
+        transport.close()
+        await protocol.lost
+        server.close()
+        ours, peer = pair("unix")
+        transport, _ = await loop.create_connection(
+            asyncio.Protocol, sock=ours
+        )
+        transport.write(bytes(1 << 20))
+        transport.abort()
+        peer.close()
+        await asyncio.sleep(0)
+
+    assert count_after(kind, lambda: loop.run_until_complete(main()),
+                       300) == {}
+
+
 class Token:
     """Something whose death a weak reference can see."""
 

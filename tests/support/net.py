@@ -117,6 +117,10 @@ def tcp_pair() -> tuple[socket.socket, socket.socket]:
     for sock in (one, two):
         # What a test sends leaves at once.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # Without limits the kernel takes more the longer it is used: 4 MiB
+        # must not fit, wherever the tests run.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 18)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 18)
     return one, two
 
 

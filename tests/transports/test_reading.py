@@ -314,13 +314,17 @@ class Sender(Recorder):
         self.push()
 
     def push(self):
+        if self.left is None:
+            return
         while self.left and not self.stopped:
             size = min(self.left, 1 + self.left * 7919 % CHUNK)
             self.transport.write(PATTERN[self.left % 251:][:size])
             self.left -= size
         if not self.left:
             self.left = None
-            self.transport.write_eof()
+            # Not from within resume_writing: asyncio's transport shuts its
+            # half down twice then, the second time maybe in vain.
+            self.loop.call_soon(self.transport.write_eof)
 
     def eof_received(self):
         self.ended = True
