@@ -4,12 +4,15 @@
     asyncio.run(main(), loop_factory=asyncloop.new_event_loop)
 """
 
-from typing import TYPE_CHECKING
+from __future__ import annotations
+
 
 from asyncloop._core import Loop, libuv_version
-from asyncloop._metrics import Metrics
 from asyncloop._run import build_info, new_event_loop, run
 from asyncloop._version import __version__
+
+# Not imported at run time: typing takes longer than all of this package.
+TYPE_CHECKING = False
 
 __all__ = (
     "EventLoopPolicy",
@@ -25,10 +28,15 @@ __all__ = (
 
 if TYPE_CHECKING:
     from asyncloop._core import _EventLoopPolicy as EventLoopPolicy
+    from asyncloop._metrics import Metrics
     from asyncloop._policy import install
 
 
 def __getattr__(name: str) -> object:
+    if name == "Metrics":
+        from asyncloop import _metrics
+
+        return _metrics.Metrics
     # Policies are deprecated from Python 3.14 on and gone in 3.16, so these
     # two exist only when asked for, and only where asyncio has them.
     if name in ("EventLoopPolicy", "install"):

@@ -7,6 +7,8 @@ each version of Python, and replaced by C subsystem by subsystem. Whatever
 the C type defines comes first in the method resolution order.
 """
 
+from __future__ import annotations
+
 import asyncio
 import errno
 import os
@@ -19,10 +21,14 @@ import weakref
 from asyncio import base_events, events, selector_events, unix_events
 from asyncio.log import logger
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
 
 from asyncloop._compat import ASYNCIO_RESETS_AFTER_FORK
 from asyncloop._serve import ServeMethods
+
+# Not imported at run time: typing takes longer than all of this package.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 if TYPE_CHECKING:
     from asyncloop import _core

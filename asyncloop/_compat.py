@@ -1,9 +1,15 @@
 """The differences between Python versions, for the package's Python half."""
 
+from __future__ import annotations
+
 import sys
 from asyncio import format_helpers
 from collections.abc import Callable
-from typing import Any
+
+# Not imported at run time: typing takes longer than all of this package.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 HAS_POLICIES = sys.version_info < (3, 16)
 POLICIES_ARE_DEPRECATED = sys.version_info >= (3, 14)

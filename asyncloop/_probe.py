@@ -7,17 +7,23 @@ src/futures/layout.h says: each is changed by asyncio's own methods and must
 show in the raw memory, or native steps stay off.
 """
 
+from __future__ import annotations
+
 import asyncio
 import contextvars
 import os
 import threading
 from collections.abc import Callable, Coroutine
-from typing import Any
+
+# Not imported at run time: typing takes longer than all of this package.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    _Found = tuple[Any, Any, bool]
 
 # For tests: "0" keeps asyncio's own steps although the layout is right.
 SWITCH = "ASYNCLOOP_NATIVE_TASKS"
-
-_Found = tuple[Any, Any, bool]
 
 
 class _Recorder:

@@ -1,12 +1,18 @@
 """new_event_loop(), run() and build_info()."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
 
 from asyncloop import _core
 
-_T = TypeVar("_T")
+# Not imported at run time: typing takes longer than all of this package.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TypeVar
+
+    _T = TypeVar("_T")
 
 
 def new_event_loop() -> _core.Loop:

@@ -6,24 +6,30 @@ counts its connections in C. Keywords that a version of asyncio does not have
 yet are added here.
 """
 
+from __future__ import annotations
+
 import os
 import socket
 from asyncio import base_events, tasks, unix_events
 from asyncio.log import logger
-from typing import TYPE_CHECKING, Any
 
 from asyncloop._compat import (
     SERVER_KEEPS_ALIVE,
     SERVER_REMOVES_SOCKET_FILE,
 )
 
+# Not imported at run time: typing takes longer than all of this package.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from asyncloop._server import Server
 
 _create_server: Any = base_events.BaseEventLoop.create_server
 _create_unix_server: Any = (
     unix_events._UnixSelectorEventLoop.create_unix_server
 )
+
 
 def _take_over(made: Any) -> "Server":
     """A server of ours with all that asyncio's has, which keeps nothing."""
@@ -43,9 +49,13 @@ def _take_over(made: Any) -> "Server":
 async def _serve(loop: Any, made: Any, start_serving: bool) -> "Server":
     server: Any = _take_over(made)
     if start_serving:
-        server._start_serving()
-        # As asyncio, which lets its readers be added first.
-        await tasks.sleep(0)
+        try:
+            server._start_serving()
+            # As asyncio, which lets its readers be added first.
+            await tasks.sleep(0)
+        except BaseException:
+            server.close()  # nobody will have it
+            raise
     if loop.get_debug():
         logger.info("%r is serving", server)
     return server  # type: ignore[no-any-return]

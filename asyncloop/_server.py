@@ -1,9 +1,13 @@
 """asyncloop.Server: asyncio's, with its connections counted in C."""
 
+from __future__ import annotations
+
 import asyncio
-from typing import TYPE_CHECKING
 
 from asyncloop import _core
+
+# Not imported at run time: typing takes longer than all of this package.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
 

@@ -50,6 +50,9 @@ struct LoopObject;
 struct al_watch_ops {
     /* Before a poll, when `fresh_watches` is not empty. */
     void (*before_poll)(struct LoopObject *self);
+    /* After a batch, when `held_first` is set: bring the events that were
+     * held so that the batch could go first. */
+    void (*bring_held)(struct LoopObject *self);
     /* The wake-up pipe has bytes. 0, or -1: an exception leaves the loop. */
     int (*on_signal)(struct LoopObject *self);
     /* Around run_forever: take and give back the process's wake-up
@@ -98,8 +101,7 @@ typedef struct LoopObject {
     bool time_is_overridden;    /* `time` is not ours: ask the attribute */
     bool no_short_cuts;         /* nor call_soon or get_debug: go by them */
     bool poll_soon;             /* something new to watch: poll this turn */
-    bool hold_events;           /* what is ready already runs before them */
-    bool events_held;           /* some were: the next poll brings them */
+    bool hold_events;           /* what is ready runs before they do */
     bool signal_arrived;        /* poll: the wake-up pipe has bytes */
     bool got_event;           /* poll: the first event of this poll was seen */
     bool gil_released;        /* poll: by run.c, around a blocking poll */
@@ -143,6 +145,8 @@ typedef struct LoopObject {
     struct al_watch **watches; /* by descriptor, NULL where unused */
     size_t watches_len;
     struct al_watch *fresh_watches; /* to be looked at before a poll */
+    struct al_watch *held_first;    /* have an event for a user in C */
+    struct al_watch *held_last;
 
     /* Transports, for reading and for sending: transports/. */
     char *io_buffer;       /* of AL_IO_BUFFER_SIZE; NULL until needed */

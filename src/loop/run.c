@@ -455,7 +455,6 @@ poll_begin(LoopObject *self)
         al_loop_send_all(self); /* written by a finalizer, say */
     }
     self->got_event = false;
-    self->events_held = false;
     self->poll_soon = false;
     if (self->fresh_watches != NULL) {
         self->watch_ops->before_poll(self);
@@ -468,7 +467,10 @@ static int
 poll_now(LoopObject *self)
 {
     poll_begin(self);
+    /* asyncio's order: what was ready before the poll, then what it brings. */
+    self->hold_events = al_ring_len(&self->ready) != 0;
     (void)uv_run(&self->uv, UV_RUN_NOWAIT);
+    self->hold_events = false;
     return poll_finish(self);
 }
 
@@ -596,6 +598,12 @@ loop_turn(LoopObject *self)
     if (run_batch(self) < 0) {
         return -1;
     }
+    if (self->held_first != NULL) {
+        self->watch_ops->bring_held(self);
+        if (raise_leaving(self) < 0) {
+            return -1;
+        }
+    }
     if (self->fork_generation != al_fork_generation) {
         PyErr_SetString(PyExc_RuntimeError,
                         "This event loop belongs to the parent process; "
@@ -603,7 +611,7 @@ loop_turn(LoopObject *self)
         return -1;
     }
     if (self->stopping) {
-        return self->events_held && poll_now(self) < 0 ? -1 : 1;
+        return 1;
     }
     int rc = 0;
     if (al_ring_len(&self->ready) == 0) {
@@ -632,10 +640,7 @@ al_loop_run(LoopObject *self)
         rc = take_due_timers(self);
     }
     if (rc == 0) {
-        self->hold_events = al_ring_len(&self->ready) != 0;
         rc = poll_now(self);
-        self->hold_events = false;
-        self->poll_soon |= self->events_held;
     }
     while (rc == 0) {
         rc = loop_turn(self);

@@ -55,8 +55,7 @@
     AL_NAME(WeakValueDictionary, "weakref", "WeakValueDictionary")            \
     AL_NAME(main_thread, "threading", "main_thread")                          \
     AL_NAME(describe_callback, "asyncloop._compat", "describe_callback")      \
-    AL_NAME(cold_methods, "asyncloop._cold", "ColdMethods")                   \
-    AL_NAME(metrics_from_core, "asyncloop._metrics", "from_core")
+    AL_NAME(cold_methods, "asyncloop._cold", "ColdMethods")
 
 /* Interned strings: AL_STR(name), the field is str_<name>. */
 #define AL_STRINGS(AL_STR)                                                    \

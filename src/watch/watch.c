@@ -32,13 +32,15 @@ typedef struct {
 } watch_side;
 
 typedef struct al_watch {
-    uv_poll_t uv;          /* libuv's until watch_on_close, unless DEAD */
-    LoopObject *loop;      /* borrowed: a loop closes its watches */
-    watch_side sides[2];   /* by al_watch_side */
-    PyObject *object;      /* strong; the file object given, or NULL */
-    al_watch_user *holder; /* borrowed: owns the descriptor, or NULL */
-    struct al_watch *next; /* in the loop's fresh_watches */
-    dev_t device;          /* which file the descriptor was */
+    uv_poll_t uv;               /* libuv's until watch_on_close, unless DEAD */
+    LoopObject *loop;           /* borrowed: a loop closes its watches */
+    watch_side sides[2];        /* by al_watch_side */
+    PyObject *object;           /* strong; the file object given, or NULL */
+    al_watch_user *holder;      /* borrowed: owns the descriptor, or NULL */
+    struct al_watch *next;      /* in the loop's fresh_watches */
+    struct al_watch *held_next; /* in the loop's list of held events */
+    uint8_t held;               /* UV_* of those; 0: not in the list */
+    dev_t device;               /* which file the descriptor was */
     ino_t inode;
     int fd;
     int started; /* UV_* mask that libuv knows */
@@ -120,6 +122,47 @@ watch_unlist(al_watch *watch)
     }
     *link = watch->next;
     watch->listed = false;
+}
+
+/* Remember events until the batch is through. */
+static void
+watch_hold(LoopObject *self, al_watch *watch, int events)
+{
+    if (watch->held == 0) {
+        watch->held_next = NULL;
+        if (self->held_first == NULL) {
+            self->held_first = watch;
+        }
+        else {
+            self->held_last->held_next = watch;
+        }
+        self->held_last = watch;
+    }
+    watch->held |= (uint8_t)events;
+}
+
+/* Take a watch out of that list, wherever it is. */
+static void
+watch_unhold(LoopObject *self, al_watch *watch)
+{
+    al_watch *previous = NULL;
+
+    if (watch->held == 0) {
+        return;
+    }
+    watch->held = 0;
+    for (al_watch *at = self->held_first; at != watch; at = at->held_next) {
+        previous = at;
+    }
+    if (previous == NULL) {
+        self->held_first = watch->held_next;
+    }
+    else {
+        previous->held_next = watch->held_next;
+    }
+    if (self->held_last == watch) {
+        self->held_last = previous;
+    }
 }
 
 /* --- the kernel's side --------------------------------------------------- */
@@ -213,6 +256,7 @@ static void
 watch_bury(al_watch *watch)
 {
     watch_unlist(watch);
+    watch_unhold(watch->loop, watch);
     watch->state = AL_WATCH_DEAD;
     uv_close((uv_handle_t *)&watch->uv, watch_on_close);
 }
@@ -408,8 +452,7 @@ side_notify(LoopObject *self, al_watch *watch, al_watch_side side)
         queue_handle(self, waiting->handle);
     }
     else if (waiting->user != NULL && self->hold_events) {
-        self->events_held = true;
-        watch_list(watch); /* so that the event comes again */
+        watch_hold(self, watch, events_of(side));
     }
     else if (waiting->user != NULL) {
         al_watch_user *user = waiting->user;
@@ -421,13 +464,27 @@ side_notify(LoopObject *self, al_watch *watch, al_watch_side side)
     }
 }
 
+/* Tell both sides. May run foreign code, and then `watch` may be gone, or at
+ * least buried. */
+static void
+watch_notify(LoopObject *self, al_watch *watch, int events)
+{
+    int fd = watch->fd;
+
+    if (events & UV_READABLE) {
+        side_notify(self, watch, AL_WATCH_READ);
+    }
+    if (events & UV_WRITABLE && table_get(self, fd) == watch) {
+        side_notify(self, watch, AL_WATCH_WRITE);
+    }
+}
+
 static void
 watch_on_event(uv_poll_t *uv, int status, int events)
 {
     al_watch *watch = uv->data;
     LoopObject *self = watch->loop;
     int wanted = watch_wanted(watch);
-    int fd = watch->fd;
 
     al_loop_enter(self);
     if (watch->state == AL_WATCH_ONCE) {
@@ -443,12 +500,17 @@ watch_on_event(uv_poll_t *uv, int status, int events)
         (events & wanted) == 0) {
         watch_list(watch); /* to be armed, or narrowed, before the poll */
     }
-    if (events & wanted & UV_READABLE) {
-        side_notify(self, watch, AL_WATCH_READ);
-    }
-    /* Foreign code ran: is this still the watch, and does anybody wait? */
-    if (events & wanted & UV_WRITABLE && table_get(self, fd) == watch) {
-        side_notify(self, watch, AL_WATCH_WRITE);
+    watch_notify(self, watch, events & wanted);
+}
+
+static void
+watches_bring_held(LoopObject *self)
+{
+    while (self->held_first != NULL) {
+        al_watch *watch = self->held_first;
+        int events = watch->held & watch_wanted(watch);
+        watch_unhold(self, watch);
+        watch_notify(self, watch, events);
     }
 }
 
@@ -654,6 +716,7 @@ al_watch_leave(LoopObject *self, int fd)
     if (watch == NULL) {
         return;
     }
+    watch_unhold(self, watch);
     bool known = watch->state == AL_WATCH_LEVEL ||
                  watch->state == AL_WATCH_ONCE ||
                  watch->state == AL_WATCH_SILENT;
@@ -754,6 +817,7 @@ watches_close(LoopObject *self)
 
 static const struct al_watch_ops watch_ops = {
     .before_poll = watches_before_poll,
+    .bring_held = watches_bring_held,
     .on_signal = al_signal_on_arrival,
     .signals_enter = al_signal_enter,
     .signals_leave = al_signal_leave,
