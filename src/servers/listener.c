@@ -11,10 +11,14 @@
 #include "watch/watch.h"
 
 #include <errno.h>
+#include <string.h>
 #include <unistd.h>
 
-/* Connections of one wake-up: more wait for the next, after others. */
-#define BATCH 64
+/* The largest batch: more wait for the next poll, after others. */
+#define MOST 64
+
+/* A batch that is filled so often in a row is too small. */
+#define FILLED_OFTEN 4
 
 typedef struct {
     PyObject_HEAD
@@ -27,8 +31,13 @@ typedef struct {
     PyObject *ssl_context;
     PyObject *ssl_arguments; /* (handshake timeout, shutdown timeout) */
     al_watch_user user;
+    al_address local; /* every connection's own name, if one is bound to */
+    uint64_t last_turn;
     int fd;
     int backlog;
+    int filled; /* times in a row that the batch was full */
+    int batch;  /* connections to take before others have their turn */
+    bool is_inet;
     bool listening; /* the watch has us, or the retry timer will */
     bool starved;   /* out of descriptors or memory, and that was told */
 } ListenerObject;
@@ -110,6 +119,7 @@ serve(ListenerObject *self, int fd, const struct sockaddr *address,
     }
     al_address_set(&peer, address, len);
     transport->peer = peer;
+    transport->local = self->local;
     transport->socket_family = (uint8_t)(len == 0 ? 0 : address->sa_family);
     al_transport_adopt(transport, fd, NULL);
     if (al_transport_begin(transport, NULL) < 0) {
@@ -274,47 +284,82 @@ accept_one(int listener, struct sockaddr_storage *address, socklen_t *len)
 #endif
 }
 
+/* How many connections to take at once. Looking for one more than there is
+ * costs a system call each time, and what is left behind is reported again at
+ * once: so the batch grows only when it is filled again and again, turn after
+ * turn. */
+static void
+learn_batch(ListenerObject *self, int accepted)
+{
+    uint64_t turn = self->loop->counters.iterations;
+
+    if (accepted < self->batch) {
+        self->batch = accepted > 0 ? accepted : 1;
+        self->filled = 0;
+    }
+    else if (turn - self->last_turn > 1) {
+        self->filled = 0;
+    }
+    else if (++self->filled >= FILLED_OFTEN) {
+        int most = self->backlog < MOST ? self->backlog : MOST;
+        self->batch = self->batch * 2 < most ? self->batch * 2 : most;
+    }
+    self->last_turn = turn;
+}
+
+/* accept() failed: is there any use in trying again at once? */
+static bool
+accept_failed(ListenerObject *self)
+{
+    if (errno == EINTR || is_lost_connection(errno)) {
+        return true;
+    }
+    if (is_short_of_resources(errno)) {
+        back_off(self);
+    }
+    else if (errno != EAGAIN && errno != EWOULDBLOCK) {
+        PyErr_SetFromErrno(PyExc_OSError);
+        report_socket(self, "socket.accept() failed");
+        al_watch_clear_user(self->loop, self->fd, AL_WATCH_READ, &self->user);
+        self->listening = false;
+    }
+    return false;
+}
+
 static void
 listener_on_event(al_watch_user *user, al_watch_side side)
 {
     ListenerObject *self = (ListenerObject *)user->owner;
-    int batch = self->backlog < BATCH ? self->backlog : BATCH;
     struct sockaddr_storage address;
     socklen_t len;
+    int accepted = 0;
 
     (void)side;
     /* The factory is foreign code: it may close the server. */
-    for (int i = 0; i < batch && self->listening; i++) {
+    for (int i = 0; i < self->batch && self->listening; i++) {
         int fd = accept_one(self->fd, &address, &len);
-        if (fd >= 0) {
-            self->starved = false;
-            al_watch_forget_stale(self->loop, fd);
-            if (self->ssl_context != NULL) {
-                serve_tls(self, fd);
+        if (fd < 0) {
+            if (accept_failed(self)) {
                 continue;
             }
-            if (address.ss_family == AF_INET ||
-                address.ss_family == AF_INET6) {
+            break;
+        }
+        accepted++;
+        self->starved = false;
+        al_watch_forget_stale(self->loop, fd);
+        if (self->ssl_context != NULL) {
+            serve_tls(self, fd);
+        }
+        else {
+#if !defined(__linux__)
+            if (self->is_inet) {
                 al_socket_set_nodelay(fd);
             }
+#endif
             serve(self, fd, (struct sockaddr *)&address, len);
-            continue;
         }
-        if (errno == EINTR || is_lost_connection(errno)) {
-            continue;
-        }
-        if (is_short_of_resources(errno)) {
-            back_off(self);
-        }
-        else if (errno != EAGAIN && errno != EWOULDBLOCK) {
-            PyErr_SetFromErrno(PyExc_OSError);
-            report_socket(self, "socket.accept() failed");
-            al_watch_clear_user(self->loop, self->fd, AL_WATCH_READ,
-                                &self->user);
-            self->listening = false;
-        }
-        return;
     }
+    learn_batch(self, accepted);
 }
 
 static void
@@ -448,6 +493,36 @@ listener_new(LoopObject *loop, PyObject *factory, PyObject *sock,
     return self;
 }
 
+/* What connections inherit or share with the listening socket, so that it
+ * need not be asked or set for each: their own name, unless it listens on any
+ * address; and on Linux the option that small writes do not wait. */
+static void
+prepare_socket(ListenerObject *self)
+{
+    static const struct in6_addr any = IN6ADDR_ANY_INIT;
+    struct sockaddr_storage address;
+    socklen_t len = sizeof(address);
+
+    if (getsockname(self->fd, (struct sockaddr *)&address, &len) < 0) {
+        return;
+    }
+    al_address_set(&self->local, (struct sockaddr *)&address, len);
+    bool is_any =
+        self->local.family == AF_INET
+            ? self->local.in.sin_addr.s_addr == htonl(INADDR_ANY)
+            : self->local.family == AF_INET6 &&
+                  memcmp(&self->local.in6.sin6_addr, &any, sizeof(any)) == 0;
+    if (self->local.family != AF_UNSPEC) {
+        self->is_inet = true;
+#if defined(__linux__)
+        al_socket_set_nodelay(self->fd);
+#endif
+    }
+    if (is_any) {
+        self->local.family = AF_UNSPEC;
+    }
+}
+
 /* asyncio's private method, which its Server calls for each of its sockets
  * once they listen. */
 PyObject *
@@ -479,6 +554,8 @@ al_listener_py_start_serving(PyObject *op, PyObject *args, PyObject *kwargs)
         return NULL;
     }
     self->backlog = backlog > 0 ? backlog : 1;
+    self->batch = 1;
+    prepare_socket(self);
     if (context != Py_None) {
         Py_XSETREF(self->context, Py_NewRef(context));
     }

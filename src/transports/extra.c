@@ -200,7 +200,8 @@ al_extra_keep(al_transport *self)
     if (self->is_pipe || Py_REFCNT(self) <= 1) {
         return;
     }
-    if (getsockname(self->fd, (struct sockaddr *)&address, &len) == 0) {
+    if (self->local.family == AF_UNSPEC &&
+        getsockname(self->fd, (struct sockaddr *)&address, &len) == 0) {
         al_address_set(&self->local, (struct sockaddr *)&address, len);
     }
     if (self->local.family == AF_UNSPEC) {
@@ -264,7 +265,9 @@ al_transport_py_get_extra_info(PyObject *op, PyObject *const *args,
 static const char *
 polling_or_idle(al_transport *self, int event)
 {
-    return al_watch_events(self->loop, self->fd) & event ? "polling" : "idle";
+    return !self->lost && al_watch_events(self->loop, self->fd) & event
+               ? "polling"
+               : "idle";
 }
 
 static const char *

@@ -160,7 +160,9 @@ transport_on_event(al_watch_user *user, al_watch_side side)
 {
     al_transport *self = transport_of(user);
 
-    if (self->loop == NULL) {
+    /* From `lost` on the watch is left as it is, to save a system call: the
+     * descriptor is closed in the next turn. */
+    if (self->loop == NULL || self->lost) {
         return;
     }
     if (side == AL_WATCH_READ) {
@@ -474,11 +476,7 @@ al_transport_force_close(al_transport *self, PyObject *error)
         return 0;
     }
     self->kind->discard(self);
-    al_transport_stop_writing(self);
-    if (!self->closing) {
-        self->closing = true;
-        al_transport_stop_reading(self);
-    }
+    self->closing = true;
     return al_transport_queue_lost(self, error);
 }
 
@@ -498,14 +496,16 @@ al_transport_close(al_transport *self)
         return 0;
     }
     self->closing = true;
-    al_transport_stop_reading(self);
     if (self->kind->pending(self) != 0) {
         self->kind->send_now(self);
     }
-    if (self->lost || self->loop == NULL || self->kind->pending(self) != 0) {
+    if (self->lost || self->loop == NULL) {
         return 0;
     }
-    al_transport_stop_writing(self);
+    if (self->kind->pending(self) != 0) {
+        al_transport_stop_reading(self);
+        return 0;
+    }
     return al_transport_queue_lost(self, Py_None);
 }
 
