@@ -20,7 +20,7 @@ al_create_py_future(PyObject *op, PyObject *unused)
     LoopObject *self = (LoopObject *)op;
     struct al_state *st = self->st;
 
-    if (al_native_is_on(self)) {
+    if (al_loop_is_native(self)) {
         return al_native_new_future(self);
     }
     PyObject *stack[] = {NULL, op};
@@ -152,7 +152,7 @@ al_create_py_task(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
         return NULL;
     }
     PyObject *task;
-    if (al_native_is_on(self) && cls == st->aio_Task &&
+    if (al_loop_is_native(self) && cls == st->aio_Task &&
         PyCoro_CheckExact(args[0])) {
         task =
             al_native_new_task(self, args[0], keywords.name, keywords.context);

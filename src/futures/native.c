@@ -300,7 +300,7 @@ PyObject *
 al_native_new_future(LoopObject *self)
 {
     (void)self;
-    Py_UNREACHABLE(); /* al_native_is_on is false */
+    Py_UNREACHABLE(); /* al_loop_is_native is false */
 }
 
 PyObject *

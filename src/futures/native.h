@@ -26,13 +26,6 @@
 #include "futures/layout.h"
 #include "loop/loop.h"
 
-/* May this loop step tasks natively now? */
-static inline bool
-al_native_is_on(const LoopObject *self)
-{
-    return self->st->native_tasks && !self->debug && !self->no_short_cuts;
-}
-
 /* Make a pending future of this loop. New reference or NULL. */
 PyObject *al_native_new_future(LoopObject *self);
 

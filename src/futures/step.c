@@ -237,7 +237,7 @@ queue_callback_steal(LoopObject *self, PyObject *callback, PyObject *future,
         return al_loop_push_steal(loop, task);
     }
     int rc;
-    if (al_native_is_on(self)) {
+    if (al_loop_is_native(self)) {
         HandleObject *handle =
             al_sched_new_handle(self, callback, &future, 1, context);
         rc =
@@ -348,7 +348,7 @@ queue_step(LoopObject *self, al_task *task)
 {
     struct al_state *st = self->st;
 
-    if (al_native_is_on(self)) {
+    if (al_loop_is_native(self)) {
         return al_loop_push_steal(self, Py_NewRef((PyObject *)task));
     }
     PyObject *wake = al_wake_new(st, (PyObject *)task, NULL);

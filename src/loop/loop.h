@@ -200,6 +200,22 @@ al_loop_of_uv(const uv_handle_t *handle)
     return handle->loop->data;
 }
 
+/* Does this loop step tasks in C now, and take them from call_soon? */
+static inline bool
+al_loop_is_native(const LoopObject *self)
+{
+    return self->st->native_tasks && !self->debug && !self->no_short_cuts;
+}
+
+/* Is this what a task of asyncio's own making queues? */
+static inline bool
+al_loop_is_stock_step(const struct al_state *st, PyObject *callback)
+{
+    return Py_IS_TYPE(callback, st->task_step_type) ||
+           (Py_IS_TYPE(callback, &PyCFunction_Type) &&
+            PyCFunction_GET_FUNCTION(callback) == st->task_wakeup);
+}
+
 /* Put an entry at the end of the ready ring. Steals the reference.
  * 0, or -1 with MemoryError set and the reference dropped. */
 static inline int

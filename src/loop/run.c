@@ -149,15 +149,6 @@ raise_leaving(LoopObject *self)
 
 /* --- callbacks -------------------------------------------------------- */
 
-/* Is this what a task of asyncio's own making queues? */
-static inline bool
-is_task_callback(const struct al_state *st, PyObject *callback)
-{
-    return Py_TYPE(callback) == st->task_step_type ||
-           (Py_IS_TYPE(callback, &PyCFunction_Type) &&
-            PyCFunction_GET_FUNCTION(callback) == st->task_wakeup);
-}
-
 /* Call through a context object of the user's own, as asyncio does. */
 static PyObject *
 call_in_odd_context(LoopObject *self, HandleObject *handle)
@@ -275,7 +266,7 @@ handle_run_steal(LoopObject *self, HandleObject *handle)
     }
     handle->flags |= AL_HANDLE_RUNNING;
     self->counters.task_switches +=
-        is_task_callback(self->st, handle->callback);
+        al_loop_is_stock_step(self->st, handle->callback);
     if (self->debug) {
         rc = handle_call_debug(self, handle);
     }

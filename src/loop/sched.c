@@ -175,14 +175,10 @@ static inline int
 take_task(LoopObject *self, const call_args *call)
 {
     struct al_state *st = self->st;
-    PyTypeObject *type = Py_TYPE(call->callback);
 
-    if (!st->native_tasks || self->no_short_cuts || self->debug) {
-        return 0;
-    }
-    if (type == st->wake_type || type == st->task_step_type ||
-        (type == &PyCFunction_Type &&
-         PyCFunction_GET_FUNCTION(call->callback) == st->task_wakeup)) {
+    if (al_loop_is_native(self) &&
+        (Py_IS_TYPE(call->callback, st->wake_type) ||
+         al_loop_is_stock_step(st, call->callback))) {
         return self->task_ops->take(self, call->callback, call->args,
                                     call->nargs);
     }
