@@ -160,6 +160,7 @@ step_steal(LoopObject *self, al_task *task, PyObject *error)
         return -1;
     }
     self->st->native_steps++;
+    self->counters.task_switches++;
     return al_step(self, task, error);
 }
 
@@ -207,7 +208,6 @@ al_native_run_steal(LoopObject *self, PyObject *op)
 {
     al_task *task = (al_task *)op;
 
-    self->counters.task_switches++;
     int rc = al_run_enter_context(self, task->context);
     if (rc == 0) {
         rc = step_steal(self, task, NULL);

@@ -1,6 +1,7 @@
 """loop.metrics(): what is counted, and that it is counted right."""
 
 import asyncio
+import contextlib
 import json
 import time
 
@@ -70,6 +71,20 @@ def test_task_switches_are_counted(loop):
     switches = after.task_switches.count - before.task_switches.count
     assert switches == 101
     assert after.task_switches.per_second > 0
+
+
+class Rubbish:
+    def __await__(self):
+        yield "no future"
+
+
+def test_steps_that_throw_are_counted_too(loop):
+    async def main():
+        with contextlib.suppress(RuntimeError):
+            await Rubbish()
+
+    before, after = spend(loop, main())
+    assert after.task_switches.count - before.task_switches.count == 2
 
 
 def test_plain_callbacks_are_no_task_switches(loop):
