@@ -57,30 +57,40 @@ parse_call(struct al_state *st, const char *method, PyObject *first_name,
     return 0;
 }
 
-PyObject *
-al_sched_copy_context(bool *failed)
-{
-    PyObject *current = al_context_current_borrow();
+/* What a handle keeps of its making. */
+typedef struct {
+    PyObject *context;   /* strong, NULL for an empty one */
+    PyObject *traceback; /* strong, NULL when not in debug mode */
+    bool is_odd;         /* the context is an object of the user's own */
+} surroundings;
 
-    *failed = false;
-    if (current == NULL || al_context_is_empty(current)) {
-        return NULL;
-    }
-    PyObject *copy = PyContext_CopyCurrent();
-    *failed = copy == NULL;
-    return copy;
-}
-
-PyObject *
-al_sched_traceback(LoopObject *self, bool *failed)
+/* `given` is the context of the call, or NULL: the current one is copied.
+ * 0, or -1 with an exception set and nothing to release. */
+static inline int
+surroundings_take(LoopObject *self, PyObject *given, surroundings *taken)
 {
-    *failed = false;
-    if (!self->debug) {
-        return NULL;
+    *taken = (surroundings){0};
+    if (given != NULL) {
+        taken->context = Py_NewRef(given);
+        taken->is_odd = !PyContext_CheckExact(given);
     }
-    PyObject *stack = PyObject_CallNoArgs(self->st->aio_extract_stack);
-    *failed = stack == NULL;
-    return stack;
+    else {
+        PyObject *current = al_context_current_borrow();
+        if (current != NULL && !al_context_is_empty(current)) {
+            taken->context = PyContext_CopyCurrent();
+            if (taken->context == NULL) {
+                return -1;
+            }
+        }
+    }
+    if (self->debug) {
+        taken->traceback = PyObject_CallNoArgs(self->st->aio_extract_stack);
+        if (taken->traceback == NULL) {
+            Py_XDECREF(taken->context);
+            return -1;
+        }
+    }
+    return 0;
 }
 
 /* Debug mode: asyncio's checks of the thread and of the callback.
@@ -130,25 +140,15 @@ HandleObject *
 al_sched_new_handle(LoopObject *self, PyObject *callback,
                     PyObject *const *args, size_t nargs, PyObject *context)
 {
-    bool failed;
-    PyObject *copy = NULL;
+    surroundings taken;
 
-    if (context == NULL) {
-        copy = al_sched_copy_context(&failed);
-        if (failed) {
-            return NULL;
-        }
-    }
-    PyObject *traceback = al_sched_traceback(self, &failed);
-    if (failed) {
-        Py_XDECREF(copy);
+    if (surroundings_take(self, context, &taken) < 0) {
         return NULL;
     }
-    HandleObject *handle =
-        al_handle_new(self->handles, callback, args, nargs,
-                      context == NULL ? copy : Py_NewRef(context), traceback);
-    Py_XDECREF(traceback);
-    if (handle != NULL && context != NULL && !PyContext_CheckExact(context)) {
+    HandleObject *handle = al_handle_new(self->handles, callback, args, nargs,
+                                         taken.context, taken.traceback);
+    Py_XDECREF(taken.traceback); /* al_handle_new took the context */
+    if (handle != NULL && taken.is_odd) {
         handle->flags |= AL_HANDLE_ODD_CONTEXT;
     }
     return handle;
@@ -234,28 +234,19 @@ al_sched_py_call_soon_threadsafe(PyObject *op, PyObject *const *args,
 static PyObject *
 schedule_at(LoopObject *self, const call_args *call, double when)
 {
-    bool failed;
-    PyObject *context = Py_XNewRef(call->context);
+    surroundings taken;
 
-    if (context == NULL) {
-        context = al_sched_copy_context(&failed);
-        if (failed) {
-            return NULL;
-        }
-    }
-    PyObject *traceback = al_sched_traceback(self, &failed);
-    if (failed) {
-        Py_XDECREF(context);
+    if (surroundings_take(self, call->context, &taken) < 0) {
         return NULL;
     }
     TimerHandleObject *timer =
         al_timer_handle_new(self->handles, call->callback, call->args,
-                            call->nargs, context, traceback, when);
-    Py_XDECREF(traceback);
+                            call->nargs, taken.context, taken.traceback, when);
+    Py_XDECREF(taken.traceback); /* the new handle took the context */
     if (timer == NULL) {
         return NULL;
     }
-    if (call->context != NULL && !PyContext_CheckExact(call->context)) {
+    if (taken.is_odd) {
         timer->base.flags |= AL_HANDLE_ODD_CONTEXT;
     }
     if (al_timers_add(self, timer) < 0) {

@@ -41,14 +41,6 @@ PyObject *al_sched_py_timer_handle_cancelled(PyObject *op, PyObject *handle);
             METH_O, NULL                                                      \
     }
 
-/* The copy of the current context that a handle keeps: new reference, NULL
- * for an empty one; `*failed` tells NULL with an exception apart. */
-PyObject *al_sched_copy_context(bool *failed);
-
-/* What a debug loop keeps of the caller's stack: new reference, NULL when not
- * in debug mode; `*failed` as above. */
-PyObject *al_sched_traceback(LoopObject *self, bool *failed);
-
 /* A handle for a reader, a writer or a signal, made as call_soon makes one
  * but not queued. `context` may be NULL: the current one is copied. */
 HandleObject *al_sched_new_handle(LoopObject *self, PyObject *callback,
