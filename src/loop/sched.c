@@ -278,14 +278,7 @@ clock_seconds(LoopObject *self, double *seconds)
         *seconds = (double)al_clock_ns() / 1e9;
         return 0;
     }
-    PyObject *now =
-        PyObject_CallMethodNoArgs((PyObject *)self, self->st->str_time);
-    if (now == NULL) {
-        return -1;
-    }
-    *seconds = PyFloat_AsDouble(now);
-    Py_DECREF(now);
-    return *seconds == -1.0 && PyErr_Occurred() ? -1 : 0;
+    return al_timers_ask_time(self, seconds);
 }
 
 /* When a delay from now is over; anything but a plain number is added as

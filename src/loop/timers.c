@@ -82,20 +82,28 @@ al_timers_on_cancel(PyObject *loop, TimerHandleObject *timer)
 }
 
 int
+al_timers_ask_time(LoopObject *self, double *seconds)
+{
+    PyObject *now =
+        PyObject_CallMethodNoArgs((PyObject *)self, self->st->str_time);
+    if (now == NULL) {
+        return -1;
+    }
+    *seconds = PyFloat_AsDouble(now);
+    Py_DECREF(now);
+    return *seconds == -1.0 && PyErr_Occurred() ? -1 : 0;
+}
+
+int
 al_timers_now(LoopObject *self, int64_t *now)
 {
+    double seconds;
+
     if (!self->time_is_overridden) {
         *now = al_clock_ns();
         return 0;
     }
-    PyObject *result =
-        PyObject_CallMethodNoArgs((PyObject *)self, self->st->str_time);
-    if (result == NULL) {
-        return -1;
-    }
-    double seconds = PyFloat_AsDouble(result);
-    Py_DECREF(result);
-    if (seconds == -1.0 && PyErr_Occurred()) {
+    if (al_timers_ask_time(self, &seconds) < 0) {
         return -1;
     }
     /* Rounded as deadlines are: `when <= time()` is `key <= now`. */

@@ -12,6 +12,10 @@ int64_t al_deadline_of(double when);
  * 0, or -1 with MemoryError set. */
 int al_timers_add(LoopObject *self, TimerHandleObject *timer);
 
+/* What the loop's `time` says, by way of the attribute: for a loop on which
+ * it is replaced. May run foreign code. 0, or -1 with an exception set. */
+int al_timers_ask_time(LoopObject *self, double *seconds);
+
 /* Now in ns by the loop's clock, which a test may have replaced.
  * 0, or -1 with an exception set. */
 int al_timers_now(LoopObject *self, int64_t *now);
