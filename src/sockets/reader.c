@@ -91,11 +91,13 @@ ensure_no_transport(LoopObject *self, PyObject *object, int fd)
     return refuse_unless_closing(self, object, transport);
 }
 
-/* Add a reader or writer and return its handle, borrowed, or NULL. */
-static HandleObject *
-add_borrow(LoopObject *self, al_watch_side side, bool is_transport,
-           PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+/* Add a reader or writer. A transport gets the handle, a user None: new
+ * reference, or NULL with an exception set. */
+static PyObject *
+add_side(PyObject *op, al_watch_side side, bool is_transport,
+         PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
+    LoopObject *self = (LoopObject *)op;
     struct al_state *st = self->st;
     PyObject *names[] = {st->str_fd, st->str_callback};
     PyObject *values[2];
@@ -130,7 +132,8 @@ add_borrow(LoopObject *self, al_watch_side side, bool is_transport,
     if (al_watch_set_steal(self, fd, side, handle, values[0]) < 0) {
         return NULL;
     }
-    return handle; /* the watch has it */
+    /* The watch has the handle, and keeps it while it is open. */
+    return Py_NewRef(is_transport ? (PyObject *)handle : Py_None);
 }
 
 static PyObject *
@@ -163,38 +166,28 @@ PyObject *
 al_reader_py_add_reader(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
                         PyObject *kwnames)
 {
-    if (add_borrow((LoopObject *)op, AL_WATCH_READ, false, args, nargs,
-                   kwnames) == NULL) {
-        return NULL;
-    }
-    Py_RETURN_NONE;
+    return add_side(op, AL_WATCH_READ, false, args, nargs, kwnames);
 }
 
 PyObject *
 al_reader_py_add_writer(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
                         PyObject *kwnames)
 {
-    if (add_borrow((LoopObject *)op, AL_WATCH_WRITE, false, args, nargs,
-                   kwnames) == NULL) {
-        return NULL;
-    }
-    Py_RETURN_NONE;
+    return add_side(op, AL_WATCH_WRITE, false, args, nargs, kwnames);
 }
 
 PyObject *
 al_reader_py_transport_add_reader(PyObject *op, PyObject *const *args,
                                   Py_ssize_t nargs, PyObject *kwnames)
 {
-    return Py_XNewRef((PyObject *)add_borrow((LoopObject *)op, AL_WATCH_READ,
-                                             true, args, nargs, kwnames));
+    return add_side(op, AL_WATCH_READ, true, args, nargs, kwnames);
 }
 
 PyObject *
 al_reader_py_transport_add_writer(PyObject *op, PyObject *const *args,
                                   Py_ssize_t nargs, PyObject *kwnames)
 {
-    return Py_XNewRef((PyObject *)add_borrow((LoopObject *)op, AL_WATCH_WRITE,
-                                             true, args, nargs, kwnames));
+    return add_side(op, AL_WATCH_WRITE, true, args, nargs, kwnames);
 }
 
 PyObject *
