@@ -129,11 +129,14 @@ add_side(PyObject *op, al_watch_side side, bool is_transport,
         return NULL;
     }
     al_loop_part_from_parent(self);
+    /* Before the handle is given away: a finalizer of what it replaces may
+     * remove it at once. */
+    PyObject *result = Py_NewRef(is_transport ? (PyObject *)handle : Py_None);
     if (al_watch_set_steal(self, fd, side, handle, values[0]) < 0) {
+        Py_DECREF(result);
         return NULL;
     }
-    /* The watch has the handle, and keeps it while it is open. */
-    return Py_NewRef(is_transport ? (PyObject *)handle : Py_None);
+    return result;
 }
 
 static PyObject *

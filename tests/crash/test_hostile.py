@@ -389,3 +389,32 @@ def test_arguments_of_wrong_kinds_crash_nothing(child):
         loop.close()
     """)
     assert out == "True\n"
+
+
+def test_a_replaced_reader_whose_end_removes_the_new_one(child):
+    """The transports' method returns a handle that the watch has lost."""
+    out = child.succeed("""
+        import socket
+        loop = new_loop()
+        ours, theirs = socket.socketpair()
+        class Old:
+            def __call__(self):
+                pass
+            def __del__(self):
+                loop._remove_reader(ours.fileno())
+        for _ in range(50):
+            loop._add_reader(ours.fileno(), Old())
+            handle = loop._add_reader(ours.fileno(), print, "never")
+            others = [loop.call_soon(int) for _ in range(20)]
+            assert handle not in others
+            assert handle.cancelled()
+            del handle, others
+        theirs.send(b"x")
+        loop.call_later(0.01, loop.stop)
+        loop.run_forever()
+        loop.close()
+        ours.close()
+        theirs.close()
+        print("done")
+    """)
+    assert out == "done\n"
