@@ -146,44 +146,28 @@ def test_a_subclass_sees_its_own_methods_called(loop):
     assert "result" in calls
 
 
-def test_debug_is_switched_on_while_tasks_wait(loop):
+@pytest.mark.parametrize("before, after", [(False, True), (True, False)])
+def test_debug_is_switched_while_tasks_wait(loop, before, after):
     order = []
-    first, second = loop.create_future(), loop.create_future()
 
     async def main(name, future):
         order.append((name, await future))
         await asyncio.sleep(0)
         order.append(name)
 
-    before = loop.create_task(main("before", first))
+    def start(name):
+        future = loop.create_future()
+        return future, loop.create_task(main(name, future))
+
+    loop.set_debug(before)
+    first, early = start("before")
     run_turns(loop)
-    loop.set_debug(True)
-    after = loop.create_task(main("after", second))
-    run_turns(loop)
-    first.set_result(1)
-    second.set_result(2)
-    loop.run_until_complete(asyncio.wait([before, after]))
-    assert order == [("before", 1), ("after", 2), "before", "after"]
-
-
-def test_debug_is_switched_off_while_tasks_wait(loop):
-    order = []
-    loop.set_debug(True)
-    first, second = loop.create_future(), loop.create_future()
-
-    async def main(name, future):
-        order.append((name, await future))
-        await asyncio.sleep(0)
-        order.append(name)
-
-    before = loop.create_task(main("before", first))
-    run_turns(loop)
-    loop.set_debug(False)
-    after = loop.create_task(main("after", second))
+    loop.set_debug(after)
+    second, late = start("after")
     run_turns(loop)
     first.set_result(1)
     second.set_result(2)
-    loop.run_until_complete(asyncio.wait([before, after]))
+    loop.run_until_complete(asyncio.wait([early, late]))
     assert order == [("before", 1), ("after", 2), "before", "after"]
 
 
@@ -241,49 +225,33 @@ def test_call_soon_is_replaced_while_tasks_wait(loop):
     assert len(calls) == seen
 
 
-def test_a_loop_that_overrides_call_soon(kind):
+@pytest.mark.parametrize("moment", ["before", "while tasks wait"])
+def test_call_soon_of_a_subclass(kind, moment):
+    """Defined with the class, or put into it later."""
     calls = []
 
-    class Mine(loops.loop_class(kind)):
-        def call_soon(self, callback, *args, **kwargs):
-            calls.append(callback)
-            return super().call_soon(callback, *args, **kwargs)
-
-    loop = Mine()
-    try:
-        assert loop.run_until_complete(give("mine", 5)) == "mine"
-        steps = len(calls)
-        assert steps >= 6
-        future = loop.create_future()
-        task = loop.create_task(wait(future))
-        run_turns(loop)
-        future.set_result(1)
-        assert loop.run_until_complete(task) == 1
-        assert len(calls) > steps + 2
-    finally:
-        loop.close()
-
-
-def test_call_soon_is_put_into_the_class_while_tasks_wait(kind):
     class Mine(loops.loop_class(kind)):
         pass
-
-    calls = []
 
     def call_soon(self, callback, *args, **kwargs):
         calls.append(callback)
         return super(Mine, self).call_soon(callback, *args, **kwargs)
 
+    if moment == "before":
+        Mine.call_soon = call_soon
     loop = Mine()
     try:
         future = loop.create_future()
         task = loop.create_task(wait(future))
         run_turns(loop)
         Mine.call_soon = call_soon
+        steps = len(calls)
         future.set_result(3)
         assert loop.run_until_complete(task) == 3
-        assert loop.run_until_complete(give(4, 2)) == 4
-        assert calls
+        assert len(calls) > steps
+        steps = len(calls)
+        assert loop.run_until_complete(give(4, 5)) == 4
+        assert len(calls) >= steps + 6
     finally:
         loop.close()
 

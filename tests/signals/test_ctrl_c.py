@@ -2,6 +2,7 @@
 
 import signal
 import subprocess
+import textwrap
 
 import pytest
 
@@ -23,136 +24,99 @@ def ended(process: subprocess.Popen) -> tuple[str, str]:
         pytest.fail(f"SIGINT did not end the program\n{out}{err}")
 
 
-def test_ctrl_c_ends_an_idle_loop(child):
-    process = child.start("""
-        loop = new_loop()
-        loop.call_soon(lambda: print("ready", flush=True))
-        try:
-            loop.run_forever()
-        except KeyboardInterrupt:
-            print("interrupted", loop.is_running())
-        print(loop.run_until_complete(asyncio.sleep(0, "usable")))
-        loop.close()
-    """)
+# What a loop does when Ctrl-C comes.
+OCCUPATIONS = {
+    "nothing": "",
+    "a timer": "loop.call_later(1000, loop.stop)",
+    "callbacks": """
+def spin():
+    loop.call_soon(spin)
+loop.call_soon(spin)
+""",
+    # Little Python code runs here that would look at signals itself.
+    "builtins": """
+import collections
+ring = collections.deque(range(3))
+def feed():
+    for _ in range(1000):
+        loop.call_soon(ring.rotate, 1)
+    loop.call_soon(feed)
+loop.call_soon(feed)
+""",
+}
+
+# It says that it is there in its first turn.
+READY = """
+loop.call_soon(lambda: print("ready", flush=True))
+"""
+
+UNTIL_INTERRUPTED = READY + """
+try:
+    loop.run_forever()
+except KeyboardInterrupt:
+    print("interrupted", loop.is_running())
+print(loop.run_until_complete(asyncio.sleep(0, "usable")))
+loop.close()
+"""
+
+
+@pytest.mark.parametrize("occupation", OCCUPATIONS)
+def test_ctrl_c_ends_a_loop_that_has_to_do(child, occupation):
+    process = child.start(
+        "loop = new_loop()\n" + OCCUPATIONS[occupation] + UNTIL_INTERRUPTED
+    )
     interrupt(process)
     assert ended(process) == ("interrupted False\nusable\n", "")
 
 
-def test_ctrl_c_ends_a_loop_that_sleeps_for_a_timer(child):
-    process = child.start("""
-        loop = new_loop()
-        loop.call_later(1000, loop.stop)
-        loop.call_soon(lambda: print("ready", flush=True))
-        try:
-            loop.run_forever()
-        except KeyboardInterrupt:
-            print("interrupted")
-        loop.close()
-    """)
-    interrupt(process)
-    assert ended(process) == ("interrupted\n", "")
-
-
-def test_ctrl_c_ends_a_busy_loop(child):
-    process = child.start("""
-        loop = new_loop()
-        def spin():
-            loop.call_soon(spin)
-        loop.call_soon(spin)
-        loop.call_soon(lambda: print("ready", flush=True))
-        try:
-            loop.run_forever()
-        except KeyboardInterrupt:
-            print("interrupted")
-        loop.close()
-    """)
-    interrupt(process)
-    assert ended(process) == ("interrupted\n", "")
-
-
-def test_ctrl_c_ends_a_loop_whose_callbacks_are_builtins(child):
-    """Little Python code runs here that would look at signals itself."""
-    process = child.start("""
-        import collections
-        loop = new_loop()
-        ring = collections.deque(range(3))
-        def feed():
-            for _ in range(1000):
-                loop.call_soon(ring.rotate, 1)
-            loop.call_soon(feed)
-        loop.call_soon(feed)
-        loop.call_soon(lambda: print("ready", flush=True))
-        try:
-            loop.run_forever()
-        except KeyboardInterrupt:
-            print("interrupted")
-        loop.close()
-    """)
-    interrupt(process)
-    assert ended(process) == ("interrupted\n", "")
-
-
+# The main task of a runner: what it waits for, and what it does then.
 RUNNER = """
-    async def main():
-        print("ready", flush=True)
-        try:
-            await asyncio.sleep(1000)
-        except asyncio.CancelledError:
-            print("cancelled")
-            raise
-
+async def main():
+    print("ready", flush=True)
     try:
-        with asyncio.Runner(loop_factory=new_loop) as runner:
-            runner.run(main())
-    except KeyboardInterrupt:
-        print("interrupted")
+        WAITS
+    except asyncio.CancelledError:
+        THEN
+
+try:
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(main())
+except KeyboardInterrupt:
+    print("interrupted")
 """
+SLEEPS = "await asyncio.sleep(1000)"
 
 
-def test_ctrl_c_cancels_the_main_task_of_a_runner(child):
-    process = child.start(RUNNER)
-    interrupt(process)
-    assert ended(process) == ("cancelled\ninterrupted\n", "")
+def start_runner(child, waits: str, then: str) -> subprocess.Popen:
+    """Start RUNNER with these statements in it."""
+    program = RUNNER
+    for name, statements in (("WAITS", waits), ("THEN", then)):
+        lines = textwrap.dedent(statements).strip()
+        program = program.replace(
+            f"        {name}\n", textwrap.indent(lines, " " * 8) + "\n"
+        )
+    return child.start(program)
 
 
-def test_ctrl_c_on_a_busy_task_cancels_it(child):
-    process = child.start("""
-        async def main():
-            print("ready", flush=True)
-            try:
-                while True:
-                    await asyncio.sleep(0)
-            except asyncio.CancelledError:
-                print("cancelled")
-                raise
-
-        try:
-            with asyncio.Runner(loop_factory=new_loop) as runner:
-                runner.run(main())
-        except KeyboardInterrupt:
-            print("interrupted")
+@pytest.mark.parametrize("waits", [
+    pytest.param(SLEEPS, id="asleep"),
+    pytest.param("while True: await asyncio.sleep(0)", id="busy"),
+])
+def test_ctrl_c_cancels_the_main_task_of_a_runner(child, waits):
+    process = start_runner(child, waits, """
+        print("cancelled")
+        raise
     """)
     interrupt(process)
     assert ended(process) == ("cancelled\ninterrupted\n", "")
 
 
 def test_a_second_ctrl_c_raises_at_once(child):
-    process = child.start("""
-        async def main():
-            print("ready", flush=True)
-            try:
-                await asyncio.sleep(1000)
-            except asyncio.CancelledError:
-                print("again", flush=True)
-                # Short ones: a signal just before a sleep does not end it.
-                while True:
-                    time.sleep(0.01)
-
-        try:
-            with asyncio.Runner(loop_factory=new_loop) as runner:
-                runner.run(main())
-        except KeyboardInterrupt:
-            print("interrupted")
+    process = start_runner(child, SLEEPS, """
+        print("again", flush=True)
+        # Short ones: a signal just before a sleep does not end it.
+        while True:
+            time.sleep(0.01)
     """)
     interrupt(process)
     interrupt(process, "again")
@@ -161,22 +125,10 @@ def test_a_second_ctrl_c_raises_at_once(child):
 
 def test_a_second_ctrl_c_ends_an_idle_loop(child):
     """The main task took the first one for itself and waits on."""
-    process = child.start("""
-        async def main():
-            print("ready", flush=True)
-            try:
-                await asyncio.sleep(1000)
-            except asyncio.CancelledError:
-                pass
-            asyncio.get_running_loop().call_later(
-                0.05, lambda: print("again", flush=True))
-            await asyncio.get_running_loop().create_future()
-
-        try:
-            with asyncio.Runner(loop_factory=new_loop) as runner:
-                runner.run(main())
-        except KeyboardInterrupt:
-            print("interrupted")
+    process = start_runner(child, SLEEPS, """
+        loop = asyncio.get_running_loop()
+        loop.call_later(0.05, lambda: print("again", flush=True))
+        await loop.create_future()
     """)
     interrupt(process)
     interrupt(process, "again")
@@ -197,11 +149,7 @@ def test_a_handler_of_the_loop_gets_ctrl_c(child):
 
 
 def test_an_uncaught_ctrl_c_ends_the_program_as_usual(child):
-    process = child.start("""
-        loop = new_loop()
-        loop.call_soon(lambda: print("ready", flush=True))
-        loop.run_forever()
-    """)
+    process = child.start("loop = new_loop()" + READY + "loop.run_forever()")
     interrupt(process)
     _, err = ended(process)
     assert err.rstrip().endswith("KeyboardInterrupt")
@@ -209,11 +157,7 @@ def test_an_uncaught_ctrl_c_ends_the_program_as_usual(child):
 
 
 def test_sigterm_ends_the_program_unless_handled(child):
-    process = child.start("""
-        loop = new_loop()
-        loop.call_soon(lambda: print("ready", flush=True))
-        loop.run_forever()
-    """)
+    process = child.start("loop = new_loop()" + READY + "loop.run_forever()")
     assert process.stdout.readline() == "ready\n"
     process.terminate()
     ended(process)
@@ -222,19 +166,14 @@ def test_sigterm_ends_the_program_unless_handled(child):
 
 def test_signals_reach_the_main_threads_loop_while_another_runs(child):
     process = child.start("""
-        other = new_loop()
-        thread = threading.Thread(target=other.run_forever)
-        thread.start()
-        loop = new_loop()
-        loop.call_soon(lambda: print("ready", flush=True))
-        try:
-            loop.run_forever()
-        except KeyboardInterrupt:
-            print("interrupted")
-        other.call_soon_threadsafe(other.stop)
-        thread.join()
-        other.close()
-        loop.close()
-    """)
+other = new_loop()
+thread = threading.Thread(target=other.run_forever)
+thread.start()
+loop = new_loop()
+""" + UNTIL_INTERRUPTED + """
+other.call_soon_threadsafe(other.stop)
+thread.join()
+other.close()
+""")
     interrupt(process)
-    assert ended(process) == ("interrupted\n", "")
+    assert ended(process) == ("interrupted False\nusable\n", "")
