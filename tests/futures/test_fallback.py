@@ -17,8 +17,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 SWITCH = "ASYNCLOOP_NATIVE_TASKS"
 FILES = [
     "test_awaiting.py", "test_callbacks.py", "test_cancel.py",
-    "test_combinators.py", "test_identity.py", "test_mixing.py",
-    "test_registry.py", "test_reports.py",
+    "test_combinators.py", "test_coroutine_kinds.py", "test_identity.py",
+    "test_mixing.py", "test_registry.py", "test_reports.py",
 ]
 
 STEPS = """
