@@ -253,6 +253,11 @@ class _LazyAttribute:
         return self if instance is None else self.make(instance)
 
 
+def beside_tasks() -> None:
+    """Called before and after the loop waits, when a profiler is on: one that
+    follows contexts sees code of no task there and counts no work."""
+
+
 if TYPE_CHECKING:
 
     class ColdMethods(_SignalMethods):

@@ -523,6 +523,22 @@ trim_memory(LoopObject *self)
     }
 }
 
+/* A profiler that follows contexts learns that a task has given way from the
+ * Python code that runs outside it. asyncio's turn is such code; here is some
+ * on both sides of a wait, or its time would be taken for the task's.
+ * 0, or -1 with an exception set. */
+static int
+tell_profiler(LoopObject *self)
+{
+    if (!al_is_profiled()) {
+        return 0;
+    }
+    PyObject *result = PyObject_CallNoArgs(self->st->beside_tasks);
+
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
+}
+
 /* Nothing is ready: wait until something is.
  * 0, or -1 with an exception set that leaves the loop. */
 static int
@@ -536,6 +552,9 @@ wait_for_events(LoopObject *self)
     }
     al_run_leave_context(self);
     self->task_ops->leave_task(self);
+    if (tell_profiler(self) < 0) {
+        return -1;
+    }
     int64_t now = 0;
     if (self->timers.len != 0) {
         if (al_timers_now(self, &now) < 0) {
@@ -555,7 +574,7 @@ wait_for_events(LoopObject *self)
     if (al_ring_len(&self->ready) != 0 || self->stopping) {
         return 0;
     }
-    return poll_blocking(self);
+    return poll_blocking(self) < 0 ? -1 : tell_profiler(self);
 }
 
 /* --- the turn ------------------------------------------------------------ */

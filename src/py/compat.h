@@ -47,6 +47,14 @@ al_context_current_borrow(void)
     return PyThreadState_GetUnchecked()->context;
 }
 
+/* Does this thread report to a profiler (sys.setprofile and its C twin)? The
+ * field is public in every version from 3.7 to 3.15. */
+static inline bool
+al_is_profiled(void)
+{
+    return PyThreadState_GetUnchecked()->c_profilefunc != NULL;
+}
+
 /* Has this context no variable set? */
 static inline bool
 al_context_is_empty(PyObject *context)

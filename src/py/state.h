@@ -55,7 +55,8 @@
     AL_NAME(WeakValueDictionary, "weakref", "WeakValueDictionary")            \
     AL_NAME(main_thread, "threading", "main_thread")                          \
     AL_NAME(describe_callback, "asyncloop._compat", "describe_callback")      \
-    AL_NAME(cold_methods, "asyncloop._cold", "ColdMethods")
+    AL_NAME(cold_methods, "asyncloop._cold", "ColdMethods")                   \
+    AL_NAME(beside_tasks, "asyncloop._cold", "beside_tasks")
 
 /* Interned strings: AL_STR(name), the field is str_<name>. */
 #define AL_STRINGS(AL_STR)                                                    \

@@ -79,6 +79,82 @@ run()
     assert not {"leaf", "middle", "main"} & set(frames)
 
 
+PYINSTRUMENT = """
+import pyinstrument, time
+async def busy_leaf():
+    end = time.perf_counter() + 0.1
+    while time.perf_counter() < end:
+        pass
+    await asyncio.sleep(0)
+async def idle_leaf():
+    await asyncio.sleep(0.1)
+async def main():
+    profiler = pyinstrument.Profiler(interval=0.001, async_mode="enabled")
+    with profiler:
+        await busy_leaf()
+        await asyncio.create_task(idle_leaf())
+        await idle_leaf()
+    return profiler.last_session
+def walk(frame, path=()):
+    path += (frame.function,)
+    yield path, frame.time
+    for child in frame.children:
+        yield from walk(child, path)
+loop = new_loop()
+session = loop.run_until_complete(main())
+loop.close()
+total = {"busy": 0, "awaited": 0}
+for path, seconds in walk(session.root_frame()):
+    if path[-1] == "busy_leaf":
+        total["busy"] += seconds
+    if path[-1] == "[await]" and "idle_leaf" in path:
+        total["awaited"] += seconds
+print(total)
+"""
+
+
+def test_pyinstrument_tells_awaits_from_work(child):
+    """Its asynchronous mode knows a coroutine by its context."""
+    total = ast.literal_eval(child.succeed(PYINSTRUMENT))
+    assert 0.05 <= total["busy"], total
+    # Once in the task itself, once in one of its making.
+    assert 0.15 <= total["awaited"], total
+
+
+PROFILER = """
+told = []
+def profile(frame, event, argument):
+    # Where each loop is when it has nothing to do.
+    if frame.f_code.co_name in ("beside_tasks", "select") and not told:
+        told.append(event)
+        DO
+loop = new_loop()
+sys.setprofile(profile)
+try:
+    loop.run_until_complete(asyncio.sleep(0.01))
+    print("slept", told)
+except LookupError as error:
+    print("raised", error, told)
+sys.setprofile(None)
+print(loop.is_running(), loop.run_until_complete(asyncio.sleep(0, "usable")))
+loop.close()
+"""
+
+
+def test_a_profiler_that_raises_while_the_loop_waits(child):
+    out = child.run(PROFILER.replace("DO", "raise LookupError('told')"))
+    assert out.stdout == "raised told ['call']\nFalse usable\n", out.stderr
+
+
+@pytest.mark.native_only(reason="asyncio is in its selector already and "
+                                "does not wake for it")
+def test_a_profiler_that_schedules_before_the_loop_waits(child):
+    out = child.succeed(PROFILER.replace(
+        "DO", "loop.call_soon(told.append, 'ran at once')"
+    ))
+    assert out == "slept ['call', 'ran at once']\nFalse usable\n"
+
+
 AIOMONITOR = """
 import aiomonitor
 async def leaf():
