@@ -43,7 +43,10 @@ def parse() -> argparse.Namespace:
     add = parser.add_argument
     add("--rounds", type=int, default=ROUNDS, help="counted rounds (7)")
     add("--rows", help="names of rows or subjects; see --list")
-    add("--loops", help="names, separated by commas")
+    add(
+        "--loops",
+        help=f"names, separated by commas; also {loops.FALLBACK}",
+    )
     add("--json", type=Path, metavar="FILE", help="write raw values here")
     add("--core", type=int, help="core of the measured process")
     add("--quick", action="store_true", help="3 rounds of short samples")
@@ -303,7 +306,7 @@ def only_core(options: Any) -> int:
 def profile(options: argparse.Namespace, rows: list[str]) -> None:
     """Run one row here, under whatever profiler started us."""
     (row,) = pick(options.profile[0], rows, "row")
-    (name,) = pick(options.profile[1], list(loops.ALL), "loop")
+    (name,) = pick(options.profile[1], list(loops.KNOWN), "loop")
     sys.path.append(str(HERE.parent))
     found = registry.load()[row]
     if found.load is not None:
@@ -359,7 +362,8 @@ def main() -> int:
     known = list(loops.ALL)
     if any(row.reference for row in lines.values()):
         known.append(loops.LIMIT)
-    names = pick(options.loops, known, "loop")
+    wanted = options.loops or ",".join(known)
+    names = pick(wanted, [*known, loops.FALLBACK], "loop")
     found = find_loops(names, only_core(options), environment(options.kept))
     if not found:
         sys.exit("none of the loops can be run")
