@@ -120,9 +120,10 @@ core_traverse(PyObject *module, visitproc visit, void *arg)
 static int
 core_clear(PyObject *module)
 {
-    /* While the type is there, of which freeing them asks. */
-    al_wake_free_list_clear(PyModule_GetState(module));
-    return al_state_visit(PyModule_GetState(module), clear_slot, NULL);
+    struct al_state *st = PyModule_GetState(module);
+
+    al_wake_close(st); /* before their type goes */
+    return al_state_visit(st, clear_slot, NULL);
 }
 
 static void

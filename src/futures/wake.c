@@ -29,15 +29,17 @@ al_wake_new(struct al_state *st, PyObject *task, PyObject *error)
     return (PyObject *)self;
 }
 
+#define FREE_WAKES_MAX 256
+
 void
-al_wake_free_list_clear(struct al_state *st)
+al_wake_close(struct al_state *st)
 {
     while (st->free_wakes != NULL) {
         WakeObject *self = st->free_wakes;
         st->free_wakes = self->task; /* the link, while it is free */
         PyObject_GC_Del(self);
     }
-    st->free_wakes_len = 0;
+    st->free_wakes_len = FREE_WAKES_MAX; /* full, so that nobody follows */
 }
 
 static PyObject *
@@ -93,8 +95,6 @@ wake_tp_clear(PyObject *op)
     return 0;
 }
 
-#define FREE_WAKES_MAX 256
-
 static void
 wake_tp_dealloc(PyObject *op)
 {
@@ -106,8 +106,7 @@ wake_tp_dealloc(PyObject *op)
     struct al_state *st = module == NULL ? NULL : al_state_of_module(module);
 
     (void)wake_tp_clear(op);
-    if (st != NULL && st->wake_type != NULL &&
-        st->free_wakes_len < FREE_WAKES_MAX) {
+    if (st != NULL && st->free_wakes_len < FREE_WAKES_MAX) {
         self->task = st->free_wakes;
         st->free_wakes = self;
         st->free_wakes_len++;

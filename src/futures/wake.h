@@ -27,7 +27,8 @@ PyObject *al_wake_new(struct al_state *st, PyObject *task, PyObject *error);
 
 int al_wake_setup(PyObject *module, struct al_state *st);
 
-/* Free what the free list holds; when the module goes. */
-void al_wake_free_list_clear(struct al_state *st);
+/* Free what the free list holds and keep no more; when the module goes, but
+ * before the type does, to which the free ones still point. */
+void al_wake_close(struct al_state *st);
 
 #endif

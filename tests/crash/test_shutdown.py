@@ -165,3 +165,18 @@ def test_a_loop_run_by_an_exit_function(child):
         print("end")
     """)
     assert (done.returncode, done.stdout) == (0, "end\nlate\n"), done.stderr
+
+
+def test_the_end_with_an_allocator_that_overwrites_what_is_freed(child):
+    """Lists of spare objects outlive the types of what is in them."""
+    out = child.succeed("""
+        loop = new_loop()
+        async def main():
+            for _ in range(20):
+                await asyncio.gather(asyncio.sleep(0.0001), asyncio.sleep(0))
+                gc.collect(0)  # or the types are collected later
+        loop.run_until_complete(main())
+        loop.close()
+        print("end")
+    """, PYTHONMALLOC="debug")
+    assert out == "end\n"
