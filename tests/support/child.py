@@ -47,7 +47,9 @@ class Child:
             if name not in ("PYTHONASYNCIODEBUG", "PYTHONDEVMODE")
         }
         full.update(env, PYTHONPATH=search_path(self.kind))
-        return [sys.executable, *options, "-c", code], full
+        # -P, or the package of the current folder would hide the one under
+        # test, which may be a debug build.
+        return [sys.executable, "-P", *options, "-c", code], full
 
     def run(
         self, program: str, *options: str, **env: str
