@@ -63,12 +63,49 @@ core_native_steps(PyObject *module, PyObject *unused)
         al_state_of_module(module)->native_steps);
 }
 
+#if AL_DEBUG
+
+/* How many objects of each kind were made and freed: kind -> (made, freed).
+ * In debug builds only. */
+static PyObject *
+core_ledger(PyObject *module, PyObject *unused)
+{
+    (void)unused;
+    struct al_state *st = al_state_of_module(module);
+    const struct {
+        const char *kind;
+        al_ledger_line line;
+    } lines[] = {
+#define AL_KIND(kind) {#kind, st->ledger.kind},
+        AL_LEDGER_KINDS(AL_KIND)
+#undef AL_KIND
+    };
+    PyObject *ledger = PyDict_New();
+
+    for (size_t i = 0; ledger != NULL && i < Py_ARRAY_LENGTH(lines); i++) {
+        PyObject *line =
+            Py_BuildValue("(KK)", (unsigned long long)lines[i].line.made,
+                          (unsigned long long)lines[i].line.freed);
+        if (line == NULL ||
+            PyDict_SetItemString(ledger, lines[i].kind, line) < 0) {
+            Py_CLEAR(ledger);
+        }
+        Py_XDECREF(line);
+    }
+    return ledger;
+}
+
+#endif
+
 static PyMethodDef core_functions[] = {
     {"libuv_version", core_libuv_version, METH_NOARGS,
      "libuv_version()\n--\n\nThe version of the libuv that is loaded."},
     {"_build_info", core_build_info, METH_NOARGS, NULL},
     {"_event_loop_policy", al_policy_py_class, METH_NOARGS, NULL},
     {"_native_steps", core_native_steps, METH_NOARGS, NULL},
+#if AL_DEBUG
+    {"_ledger", core_ledger, METH_NOARGS, NULL},
+#endif
     AL_LAYOUT_FUNCTIONS,
     AL_SERVER_FUNCTIONS,
     {NULL},

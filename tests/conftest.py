@@ -144,7 +144,9 @@ def pytest_runtest_call(item):
         signal.signal(signal.SIGALRM, previous)
 
 
-@pytest.hookimpl(wrapper=True)
+# First, so that what follows the yield comes last: the records of pytest's
+# own log hold the frames of the test.
+@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_teardown(item, nextitem):
     result = yield
     before = item.stash.get(leakcheck.KEY, None)

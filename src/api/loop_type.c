@@ -266,6 +266,7 @@ loop_tp_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     if (self == NULL) {
         return NULL;
     }
+    AL_LEDGER_MADE(st, loop);
     self->st = st;
     self->closed = true; /* until it is whole: nothing to warn about */
     self->slow_callback_duration = DEFAULT_SLOW_CALLBACK;
@@ -425,6 +426,7 @@ loop_tp_dealloc(PyObject *op)
     if (self->handles != NULL) {
         al_handle_pool_abandon(self->handles);
     }
+    AL_LEDGER_FREED(self->st, loop);
     tp->tp_free(op);
     Py_DECREF(tp);
 }

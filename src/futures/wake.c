@@ -23,6 +23,7 @@ al_wake_new(struct al_state *st, PyObject *task, PyObject *error)
             return NULL;
         }
     }
+    AL_LEDGER_MADE(st, wake);
     self->task = Py_NewRef(task);
     self->error = Py_XNewRef(error);
     PyObject_GC_Track((PyObject *)self);
@@ -106,6 +107,9 @@ wake_tp_dealloc(PyObject *op)
     struct al_state *st = module == NULL ? NULL : al_state_of_module(module);
 
     (void)wake_tp_clear(op);
+    if (st != NULL) {
+        AL_LEDGER_FREED(st, wake);
+    }
     if (st != NULL && st->free_wakes_len < FREE_WAKES_MAX) {
         self->task = st->free_wakes;
         st->free_wakes = self;

@@ -37,6 +37,7 @@ al_handle_pool_new(struct al_state *st, PyObject *loop)
     pool->st = st;
     pool->module = Py_NewRef(st->module);
     pool->loop = loop;
+    AL_LEDGER_MADE(st, handle_pool);
     return pool;
 }
 
@@ -47,6 +48,7 @@ pool_free_if_unused(al_handle_pool *pool)
         al_slab_pool_free(&pool->small);
         al_slab_pool_free(&pool->large);
         PyObject *module = pool->module;
+        AL_LEDGER_FREED(pool->st, handle_pool);
         free(pool);
         Py_DECREF(module);
     }
@@ -110,6 +112,7 @@ al_handle_new(al_handle_pool *pool, PyObject *callback, PyObject *const *args,
         PyErr_NoMemory();
         return NULL;
     }
+    AL_LEDGER_MADE(pool->st, handle);
     self->flags = small ? 0 : AL_HANDLE_LARGE;
     size_t room = small ? AL_HANDLE_SMALL_ARGS : AL_HANDLE_LARGE_ARGS;
     if (handle_fill(self, pool->st->handle_type, room, callback, args, nargs,
@@ -130,6 +133,7 @@ al_timer_handle_new(al_handle_pool *pool, PyObject *callback,
         PyErr_NoMemory();
         return NULL;
     }
+    AL_LEDGER_MADE(pool->st, timer_handle);
     self->base.flags = AL_HANDLE_LARGE;
     self->when = when;
     self->node.place = AL_HEAP_NOWHERE;
@@ -290,6 +294,12 @@ handle_release(HandleObject *self)
     al_handle_drop(self);
     if (self->flags & AL_HANDLE_TRACED) {
         Py_XDECREF(self->args[1]);
+    }
+    if (al_handle_is_timer(self, pool->st)) {
+        AL_LEDGER_FREED(pool->st, timer_handle);
+    }
+    else {
+        AL_LEDGER_FREED(pool->st, handle);
     }
     al_slab_give_back(large ? &pool->large : &pool->small, self);
     Py_DECREF(tp);

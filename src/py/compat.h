@@ -164,8 +164,5 @@ al_weakref_is_dead(PyObject *ref)
 #ifndef AL_VERSION
 #define AL_VERSION "0+unknown"
 #endif
-#ifndef AL_DEBUG
-#define AL_DEBUG 0
-#endif
 
 #endif

@@ -10,6 +10,7 @@
 #ifndef AL_PY_STATE_H
 #define AL_PY_STATE_H
 
+#include "base/ledger.h"
 #include "py/compat.h"
 
 /* asyncio's and the standard library's names that C calls: AL_NAME(field,
@@ -194,6 +195,9 @@ struct al_state {
 #define AL_STR(name) PyObject *str_##name;
     AL_STRINGS(AL_STR)
 #undef AL_STR
+#if AL_DEBUG
+    al_ledger ledger;
+#endif
 };
 
 /* The state of a module of ours, or of a type that it defines. */

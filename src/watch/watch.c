@@ -247,6 +247,7 @@ static void watch_on_event(uv_poll_t *uv, int status, int events);
 static void
 watch_on_close(uv_handle_t *uv)
 {
+    AL_LEDGER_FREED(al_loop_of_uv(uv)->st, watch);
     free(uv->data);
 }
 
@@ -289,6 +290,7 @@ watch_open(LoopObject *self, int fd, int wanted)
     if (!(flags & O_NONBLOCK)) {
         (void)fcntl(fd, F_SETFL, flags);
     }
+    AL_LEDGER_MADE(self->st, watch);
     watch->uv.data = watch;
     watch->loop = self;
     watch->fd = fd;
