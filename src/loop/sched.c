@@ -33,8 +33,9 @@ parse_call(struct al_state *st, const char *method, PyObject *first_name,
     size_t leading = first_name == NULL ? 1 : 2;
 
     /* No keyword, or the context that asyncio's own C code passes. */
-    bool has_context = kwnames != NULL && PyTuple_GET_SIZE(kwnames) == 1 &&
-                       PyTuple_GET_ITEM(kwnames, 0) == st->str_context;
+    bool has_context =
+        kwnames != NULL && PyTuple_GET_SIZE(kwnames) == 1 &&
+        al_args_is_name(PyTuple_GET_ITEM(kwnames, 0), st->str_context);
     if ((kwnames == NULL || has_context) && nargs >= (Py_ssize_t)leading) {
         call->first = args[0];
         call->callback = args[leading - 1];

@@ -8,6 +8,8 @@
 
 #include "py/compat.h"
 
+#include <string.h>
+
 /* Fill `values` (of `count` entries) with the parameters called `names`, from
  * the first positional arguments and from keywords; all borrowed. `rest` gets
  * the number of positional arguments beyond; `*extra`, when not NULL, gets
@@ -27,5 +29,20 @@ PyObject *al_args_one(const char *method, PyObject *name,
 /* What `object.fileno()` gives (the name is passed): a descriptor, or -1 with
  * an exception set. */
 int al_args_fileno(PyObject *object, PyObject *str_fileno);
+
+/* Is this keyword `name`, an ASCII string? What Python code calls with is
+ * interned and the same object; what _asyncio passes is not interned. */
+static inline bool
+al_args_is_name(PyObject *keyword, PyObject *name)
+{
+    if (keyword == name) {
+        return true;
+    }
+    Py_ssize_t length = PyUnicode_GET_LENGTH(name);
+    return PyUnicode_IS_COMPACT_ASCII(keyword) &&
+           PyUnicode_GET_LENGTH(keyword) == length &&
+           memcmp(PyUnicode_1BYTE_DATA(keyword), PyUnicode_1BYTE_DATA(name),
+                  (size_t)length) == 0;
+}
 
 #endif

@@ -83,6 +83,23 @@ def test_each_way_to_schedule_takes_a_context(loop, name):
 
 
 @pytest.mark.parametrize("name", SCHEDULERS)
+def test_a_keyword_counts_by_its_letters(loop, name):
+    """C code, asyncio's own too, may pass a name that is not interned."""
+    context = contextvars.copy_context()
+    context.run(VAR.set, "given")
+    seen = []
+    made = "".join(["con", "text"])
+    schedulers(loop)[name](
+        lambda: seen.append(VAR.get()), **{made: context}
+    )
+    run_turns(loop, 2)
+    assert seen == ["given"]
+    for wrong in ("contexu", "contexts", "contex", "c\xf6ntext", ""):
+        with pytest.raises(TypeError, match="unexpected keyword"):
+            schedulers(loop)[name](print, **{wrong: context})
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
 def test_each_way_to_schedule_copies_the_current_context(loop, name):
     seen = []
 
