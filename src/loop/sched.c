@@ -301,6 +301,11 @@ when_after(LoopObject *self, PyObject *delay, double *when)
         *when = now + PyFloat_AS_DOUBLE(delay);
         return 0;
     }
+    if (PyLong_CheckExact(delay)) { /* float + int, without the objects */
+        double seconds = PyLong_AsDouble(delay);
+        *when = now + seconds;
+        return seconds == -1.0 && PyErr_Occurred() ? -1 : 0;
+    }
     PyObject *start = PyFloat_FromDouble(now);
     PyObject *sum = start == NULL ? NULL : PyNumber_Add(start, delay);
     Py_XDECREF(start);

@@ -83,6 +83,12 @@ def test_a_delay_of_a_wrong_type_is_a_type_error(loop, wrong):
         loop.call_later(wrong, print)
 
 
+def test_an_int_that_no_float_can_hold_is_an_overflow_error(loop):
+    for delay in (10**400, -10**400):
+        with pytest.raises(OverflowError, match="int too large"):
+            loop.call_later(delay, print)
+
+
 def test_a_delay_of_none_is_a_type_error(loop):
     with pytest.raises(TypeError):
         loop.call_later(None, print)
