@@ -13,6 +13,7 @@
 #include "handles/handle.h"
 #include "loop/fork.h"
 #include "py/asyncio.h"
+#include "py/context.h"
 #include "servers/listener.h"
 #include "servers/server.h"
 #include "transports/pipe.h"
@@ -46,11 +47,12 @@ core_build_info(PyObject *module, PyObject *unused)
 {
     (void)unused;
     struct al_state *st = al_state_of_module(module);
-    return Py_BuildValue("{s:s,s:s,s:s,s:s,s:O,s:s}", "version", AL_VERSION,
-                         "libuv", uv_version_string(), "libuv_headers",
-                         AL_UV_HEADER_VERSION, "compiler", __VERSION__,
-                         "debug", AL_DEBUG ? Py_True : Py_False, "tasks",
-                         st->native_tasks ? "native" : "asyncio");
+    return Py_BuildValue(
+        "{s:s,s:s,s:s,s:s,s:O,s:s,s:s}", "version", AL_VERSION, "libuv",
+        uv_version_string(), "libuv_headers", AL_UV_HEADER_VERSION, "compiler",
+        __VERSION__, "debug", AL_DEBUG ? Py_True : Py_False, "tasks",
+        st->native_tasks ? "native" : "asyncio", "contexts",
+        st->direct_contexts ? "direct" : "functions");
 }
 
 /* How many steps of tasks were native, in all loops: a test that means to
@@ -118,10 +120,10 @@ core_exec(PyObject *module)
 
     st->module = module;
     al_fork_setup();
-    if (al_asyncio_setup(module, st) < 0 || al_handle_setup(module, st) < 0 ||
-        al_native_setup(module, st) < 0 || al_socket_setup(module, st) < 0 ||
-        al_pipe_setup(module, st) < 0 || al_listener_setup(module, st) < 0 ||
-        al_server_setup(module, st) < 0) {
+    if (al_context_setup(st) < 0 || al_asyncio_setup(module, st) < 0 ||
+        al_handle_setup(module, st) < 0 || al_native_setup(module, st) < 0 ||
+        al_socket_setup(module, st) < 0 || al_pipe_setup(module, st) < 0 ||
+        al_listener_setup(module, st) < 0 || al_server_setup(module, st) < 0) {
         return -1;
     }
     return al_loop_type_setup(module, st);

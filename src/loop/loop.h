@@ -107,7 +107,7 @@ typedef struct LoopObject {
     bool gil_released;        /* poll: by run.c, around a blocking poll */
     bool sleeping;            /* a blocking poll is about to be or is on */
     unsigned long thread_id;  /* threading.get_ident() of the runner, or 0 */
-    PyThreadState *tstate;    /* of the runner while it runs */
+    PyThreadState *tstate;    /* of the runner while it runs, or NULL */
     bool parted;              /* al_loop_part_from_parent was here */
     uint64_t fork_generation; /* of the process that made the loop */
     size_t probe_position;    /* ring position whose delay is measured */

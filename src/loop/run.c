@@ -15,6 +15,7 @@
 #include "loop/fork.h"
 #include "loop/report.h"
 #include "loop/timers.h"
+#include "py/context.h"
 #include "py/error.h"
 
 /* With callbacks waiting, how long I/O may go unseen: a poll costs 0.17 us,
@@ -43,12 +44,10 @@ al_run_leave_context(LoopObject *self)
         return;
     }
     self->entered = NULL;
-    Py_INCREF(context); /* the thread's may be the last, and Exit drops it */
-    if (PyContext_Exit(context) < 0) {
+    if (al_context_exit(self->st, self->tstate, context) < 0) {
         /* A callback entered a context and did not leave it. */
         PyErr_WriteUnraisable((PyObject *)self);
     }
-    Py_DECREF(context);
 }
 
 /* The context for callbacks that were queued where no variable was set. One
@@ -82,12 +81,17 @@ al_run_enter_context(LoopObject *self, PyObject *context)
             return -1;
         }
     }
-    if (self->entered == context) {
+    PyObject *old = self->entered;
+    if (old == context) {
         return 0;
     }
-    al_run_leave_context(self);
-    if (PyContext_Enter(context) < 0) {
-        return -1;
+    assert(self->tstate == PyThreadState_GetUnchecked());
+    if (old == NULL ||
+        !al_context_switch(self->st, self->tstate, old, context)) {
+        al_run_leave_context(self);
+        if (al_context_enter(self->st, self->tstate, context) < 0) {
+            return -1;
+        }
     }
     self->entered = context;
     return 0;

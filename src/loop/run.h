@@ -9,7 +9,7 @@
 void al_run_leave_context(LoopObject *self);
 
 /* Make `context` (NULL: the empty one) current, unless it is already.
- * 0, or -1 with an exception set and no context entered. */
+ * The loop runs. 0, or -1 with an exception set and no context entered. */
 int al_run_enter_context(LoopObject *self, PyObject *context);
 
 /* Around a uv callback that runs foreign code, after al_loop_enter. Before it:

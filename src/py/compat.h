@@ -130,6 +130,23 @@ al_lookup_attr(PyObject *obj, PyObject *name, PyObject **result)
 #define AL_THREAD_HAS_GAP 0
 #endif
 
+/* Where context.h knows the layout of a Context, and, from 3.14 on, which byte
+ * of the interpreter's state has a bit for each context watcher (0: there are
+ * none). The latter is 3.14.10's and 3.15.2's; both are checked at import. */
+#if !defined(Py_GIL_DISABLED) && defined(__LP64__) &&                         \
+    PY_VERSION_HEX < 0x03100000
+#define AL_HAVE_CONTEXT_LAYOUT 1
+#else
+#define AL_HAVE_CONTEXT_LAYOUT 0
+#endif
+#if PY_VERSION_HEX >= 0x030f0000
+#define AL_CONTEXT_WATCHERS_OFFSET 11089
+#elif PY_VERSION_HEX >= 0x030e0000
+#define AL_CONTEXT_WATCHERS_OFFSET 11113
+#else
+#define AL_CONTEXT_WATCHERS_OFFSET 0
+#endif
+
 /* Until 3.11 a task's name is text from the start; later a number becomes
  * text when somebody asks. */
 #define AL_TASK_NAME_IS_LAZY (PY_VERSION_HEX >= 0x030c0000)

@@ -166,6 +166,7 @@ struct al_state {
     PyObject *kw_context;           /* ("context",) */
     PyObject *loop_call_soon; /* Loop.call_soon and get_debug, likewise */
     PyObject *loop_get_debug;
+    bool direct_contexts; /* contexts are as py/context.h says */
 
     PyTypeObject *socket_transport_type;
     PyTypeObject *read_pipe_type;
