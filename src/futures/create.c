@@ -128,6 +128,19 @@ construct_task(LoopObject *self, PyObject *cls, PyObject *const *args,
     return task;
 }
 
+/* asyncio.tasks.Task, looked up each time: tests replace it. New reference or
+ * NULL. */
+static PyObject *
+find_task_class(struct al_state *st)
+{
+    PyObject *cls = PyDict_GetItemWithError(st->mod_tasks_dict, st->str_Task);
+    if (cls != NULL) {
+        return Py_NewRef(cls);
+    }
+    PyErr_Clear();
+    return PyObject_GetAttr(st->mod_tasks, st->str_Task); /* says so */
+}
+
 PyObject *
 al_create_py_task(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
                   PyObject *kwnames)
@@ -146,8 +159,7 @@ al_create_py_task(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
         count > KEYWORDS_MAX) {
         return create_task_slow(self, args, nargs, kwnames);
     }
-    /* Looked up each time: tests replace asyncio.tasks.Task. */
-    PyObject *cls = PyObject_GetAttr(st->mod_tasks, st->str_Task);
+    PyObject *cls = find_task_class(st);
     if (cls == NULL) {
         return NULL;
     }

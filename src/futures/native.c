@@ -151,7 +151,8 @@ al_native_throw_soon_steal(LoopObject *self, al_task *task, PyObject *error)
 
 /* Count and make one step. Steals `error`. 0, or -1 with an exception set. */
 static int
-step_steal(LoopObject *self, al_task *task, PyObject *error)
+step_steal(LoopObject *self, PyThreadState *tstate, al_task *task,
+           PyObject *error)
 {
     if (task->base.state != AL_PENDING) {
         Py_XDECREF(error);
@@ -161,7 +162,7 @@ step_steal(LoopObject *self, al_task *task, PyObject *error)
     }
     self->st->native_steps++;
     self->counters.task_switches++;
-    return al_step(self, task, error);
+    return al_step(self, tstate, task, error);
 }
 
 int
@@ -172,7 +173,8 @@ al_native_wake(LoopObject *self, PyObject *task, PyObject *error_steal)
         return -1;
     }
     if (!al_registry_is_busy(self)) {
-        int rc = step_steal(self, (al_task *)task, error_steal);
+        int rc = step_steal(self, PyThreadState_Get(), (al_task *)task,
+                            error_steal);
         al_registry_leave(self);
         return rc;
     }
@@ -210,7 +212,7 @@ al_native_run_steal(LoopObject *self, PyObject *op)
 
     int rc = al_run_enter_context(self, task->context);
     if (rc == 0) {
-        rc = step_steal(self, task, NULL);
+        rc = step_steal(self, self->tstate, task, NULL);
     }
     if (rc < 0 && !al_err_leaves_loop()) {
         rc = step_failed(self, op);
@@ -240,11 +242,12 @@ al_native_leave_task(LoopObject *self)
 /* --- import time ------------------------------------------------------------ */
 
 static int
-find_future_methods(struct al_state *st)
+find_methods(struct al_state *st)
 {
     st->future_set_exception =
         PyObject_GetAttr(st->aio_Future, st->str_set_exception);
-    return st->future_set_exception == NULL ? -1 : 0;
+    st->coro_throw = PyObject_GetAttr((PyObject *)&PyCoro_Type, st->str_throw);
+    return st->future_set_exception == NULL || st->coro_throw == NULL ? -1 : 0;
 }
 
 #if AL_TASK_LAYOUT == 314
@@ -291,7 +294,7 @@ find_registries(struct al_state *st)
 static int
 find_internals(struct al_state *st)
 {
-    return find_future_methods(st) < 0 ? -1 : find_registries(st);
+    return find_methods(st) < 0 ? -1 : find_registries(st);
 }
 
 #else

@@ -8,10 +8,10 @@
 #if AL_TASK_LAYOUT == 314
 
 int
-al_registry_enter(LoopObject *self, PyObject *task)
+al_registry_enter(LoopObject *self, PyThreadState *tstate, PyObject *task)
 {
     (void)self;
-    al_thread_tasks *thread = al_thread_tasks_of(PyThreadState_Get());
+    al_thread_tasks *thread = al_thread_tasks_of(tstate);
 
     if (thread->running_task != NULL) {
         PyErr_Format(PyExc_RuntimeError,
@@ -32,10 +32,10 @@ al_registry_is_busy(LoopObject *self)
 }
 
 void
-al_registry_step_over(LoopObject *self)
+al_registry_step_over(LoopObject *self, PyThreadState *tstate)
 {
     (void)self;
-    Py_CLEAR(al_thread_tasks_of(PyThreadState_Get())->running_task);
+    Py_CLEAR(al_thread_tasks_of(tstate)->running_task);
 }
 
 void
@@ -75,8 +75,9 @@ al_registry_discard(struct al_state *st, al_task *task)
 #define SWEEP_MIN 1024
 
 int
-al_registry_enter(LoopObject *self, PyObject *task)
+al_registry_enter(LoopObject *self, PyThreadState *tstate, PyObject *task)
 {
+    (void)tstate;
     self->stepping = true;
     if (self->current_task == task) {
         return 0;
@@ -103,8 +104,9 @@ al_registry_is_busy(LoopObject *self)
 }
 
 void
-al_registry_step_over(LoopObject *self)
+al_registry_step_over(LoopObject *self, PyThreadState *tstate)
 {
+    (void)tstate;
     self->stepping = false;
 }
 

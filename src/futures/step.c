@@ -1,8 +1,8 @@
 /* step.c - resuming a coroutine, and what it asks for.
  *
  * The rules are asyncio's Task.__step; what is rare there (an exception, a
- * cancellation, a future of a foreign kind) goes through Future's own methods
- * here as well, called on the task as on any future.
+ * future of a foreign kind) goes through Future's own methods here as well,
+ * called on the task as on any future.
  *
  * Ownership: see layout.h; between resuming and leaving this file the task
  * may have been changed by user code in any way but freed.
@@ -94,6 +94,27 @@ awaited_by_discard(struct al_state *st, PyObject *future, PyObject *task)
 
 /* --- what the coroutine is resumed with ----------------------------------- */
 
+/* Future._make_cancelled_error() of an exact future or task: the exception
+ * that cancelled it, once, or else a new one. New reference or NULL. */
+static PyObject *
+make_cancelled_error(struct al_state *st, al_future *future)
+{
+    PyObject *error = future->cancelled_exc;
+
+    if (error != NULL) {
+        future->cancelled_exc = NULL; /* the caller's */
+        return error;
+    }
+    PyObject *msg = future->cancel_msg;
+    if (msg == NULL || msg == Py_None) {
+        return PyObject_CallNoArgs(st->CancelledError);
+    }
+    Py_INCREF(msg); /* the exception keeps it only when it has been made */
+    error = PyObject_CallOneArg(st->CancelledError, msg);
+    Py_DECREF(msg);
+    return error;
+}
+
 /* The exception that a done future holds for its waiter; `*error` is a new
  * reference or NULL. 0, or -1 with an exception set. */
 static int
@@ -114,8 +135,7 @@ outcome_of_native(struct al_state *st, al_future *future, PyObject **error)
         return rc;
     }
     if (future->state == AL_CANCELLED) {
-        *error = PyObject_CallMethodNoArgs((PyObject *)future,
-                                           st->str__make_cancelled_error);
+        *error = make_cancelled_error(st, future);
         return *error == NULL ? -1 : 0;
     }
     PyErr_SetString(st->InvalidStateError, "Result is not set.");
@@ -164,9 +184,7 @@ resume_with(struct al_state *st, al_task *task, PyObject **error)
             return -1;
         }
         if (!is_cancelled) {
-            Py_XSETREF(*error,
-                       PyObject_CallMethodNoArgs(
-                           (PyObject *)task, st->str__make_cancelled_error));
+            Py_XSETREF(*error, make_cancelled_error(st, &task->base));
             if (*error == NULL) {
                 return -1;
             }
@@ -193,30 +211,44 @@ stop_iteration_value(void)
     return value;
 }
 
-/* Send None, or throw `error_steal` if it is not NULL. */
-static PySendResult
-resume(struct al_state *st, PyObject *coro, PyObject *error_steal,
-       PyObject **result)
+/* What a coroutine says that ended with a StopIteration, which is set: its
+ * value is the result. */
+static Py_NO_INLINE PySendResult
+stopped(PyObject **result)
 {
-    if (error_steal == NULL) {
-        PySendResult status = PyIter_Send(coro, Py_None, result);
-        if (status != PYGEN_ERROR ||
-            !PyErr_ExceptionMatches(PyExc_StopIteration)) {
-            return status;
-        }
-    }
-    else {
-        *result = PyObject_CallMethodOneArg(coro, st->str_throw, error_steal);
-        Py_DECREF(error_steal);
-        if (*result != NULL) {
-            return PYGEN_NEXT;
-        }
-        if (!PyErr_ExceptionMatches(PyExc_StopIteration)) {
-            return PYGEN_ERROR;
-        }
+    if (!PyErr_ExceptionMatches(PyExc_StopIteration)) {
+        return PYGEN_ERROR;
     }
     *result = stop_iteration_value();
     return *result == NULL ? PYGEN_ERROR : PYGEN_RETURN;
+}
+
+/* PyIter_Send(coro, None), without the call where the slot is there. */
+static inline PySendResult
+send_none(PyObject *coro, PyObject **result)
+{
+    PyAsyncMethods *async = Py_TYPE(coro)->tp_as_async;
+    PySendResult status = async != NULL && async->am_send != NULL
+                              ? async->am_send(coro, Py_None, result)
+                              : PyIter_Send(coro, Py_None, result);
+
+    return status == PYGEN_ERROR ? stopped(result) : status;
+}
+
+/* coro.throw(error), likewise. */
+static Py_NO_INLINE PySendResult
+throw_steal(struct al_state *st, PyObject *coro, PyObject *error,
+            PyObject **result)
+{
+    if (PyCoro_CheckExact(coro)) {
+        PyObject *stack[] = {coro, error};
+        *result = PyObject_Vectorcall(st->coro_throw, stack, 2, NULL);
+    }
+    else {
+        *result = PyObject_CallMethodOneArg(coro, st->str_throw, error);
+    }
+    Py_DECREF(error);
+    return *result == NULL ? stopped(result) : PYGEN_NEXT;
 }
 
 /* --- the end of a task ------------------------------------------------------ */
@@ -341,16 +373,12 @@ finish_with_error(LoopObject *self, al_task *task)
 
 /* --- what the coroutine waits for ------------------------------------------- */
 
-/* Queue the next step of a task that has nothing to wait for, through
- * call_soon where that is not ours. 0, or -1 with an exception set. */
-static int
-queue_step(LoopObject *self, al_task *task)
+/* The next step through call_soon, as that is not ours.
+ * 0, or -1 with an exception set. */
+static Py_NO_INLINE int
+queue_step_by_call(LoopObject *self, al_task *task)
 {
     struct al_state *st = self->st;
-
-    if (al_loop_is_native(self)) {
-        return al_loop_push_steal(self, Py_NewRef((PyObject *)task));
-    }
     PyObject *wake = al_wake_new(st, (PyObject *)task, NULL);
     if (wake == NULL) {
         return -1;
@@ -360,6 +388,17 @@ queue_step(LoopObject *self, al_task *task)
         st->str_call_soon, stack, 2, st->kw_context));
     Py_DECREF(wake);
     return rc;
+}
+
+/* Queue the next step of a task that has nothing to wait for.
+ * 0, or -1 with an exception set. */
+static inline int
+queue_step(LoopObject *self, al_task *task)
+{
+    if (!al_native_is_on(self)) {
+        return queue_step_by_call(self, task);
+    }
+    return al_loop_push_steal(self, Py_NewRef((PyObject *)task));
 }
 
 /* What the coroutine yielded is wrong: RuntimeError is thrown into it, soon.
@@ -526,15 +565,12 @@ wait_for_other(LoopObject *self, al_task *task, PyObject *op)
     return refuse(self, task, "Task got bad yield: %R", op);
 }
 
-/* The coroutine yielded `op`. 0, or -1 with an exception set. */
+/* The coroutine yielded `op`, which is not None. 0, or -1 with an exception set. */
 static int
 wait_for_steal(LoopObject *self, al_task *task, PyObject *op)
 {
-    if (op == Py_None) { /* let the others run */
-        Py_DECREF(op);
-        return queue_step(self, task);
-    }
     int rc;
+
     if (op == (PyObject *)task) {
         rc = refuse(self, task, "Task cannot await on itself: %R", op);
     }
@@ -558,35 +594,54 @@ wait_for_steal(LoopObject *self, al_task *task, PyObject *op)
     return rc;
 }
 
+/* The coroutine is through, by returning `result_steal` or by raising.
+ * 0, or -1 with an exception set. */
+static Py_NO_INLINE int
+finish_steal(LoopObject *self, al_task *task, PySendResult status,
+             PyObject *result_steal)
+{
+    int rc = status == PYGEN_RETURN
+                 ? finish_with_result_steal(self, task, result_steal)
+                 : finish_with_error(self, task);
+
+    al_registry_discard(self->st, task);
+    al_registry_leave(self);
+    return rc;
+}
+
+/* The common step, of a task that has waited for nothing and lets the others
+ * run again, stays short: what else there is is kept out of line. */
 int
-al_step(LoopObject *self, al_task *task, PyObject *error_steal)
+al_step(LoopObject *self, PyThreadState *tstate, al_task *task,
+        PyObject *error_steal)
 {
     struct al_state *st = self->st;
     PyObject *error = error_steal;
     PyObject *result = NULL;
-    int rc;
 
-    if (resume_with(st, task, &error) < 0 ||
-        al_registry_enter(self, (PyObject *)task) < 0) {
+    if ((task->fut_waiter != NULL || al_task_must_cancel(task)) &&
+        resume_with(st, task, &error) < 0) {
+        Py_XDECREF(error);
+        return -1;
+    }
+    if (al_registry_enter(self, tstate, (PyObject *)task) < 0) {
         Py_XDECREF(error);
         return -1;
     }
     PyObject *coro = Py_NewRef(task->coro);
-    PySendResult status = resume(st, coro, error, &result);
-    al_registry_step_over(self);
+    PySendResult status = error == NULL
+                              ? send_none(coro, &result)
+                              : throw_steal(st, coro, error, &result);
+    al_registry_step_over(self, tstate);
     Py_DECREF(coro);
-    if (status == PYGEN_NEXT) {
-        return wait_for_steal(self, task, result);
+    if (status != PYGEN_NEXT) {
+        return finish_steal(self, task, status, result);
     }
-    if (status == PYGEN_RETURN) {
-        rc = finish_with_result_steal(self, task, result);
+    if (result == Py_None) { /* let the others run */
+        Py_DECREF(result);
+        return queue_step(self, task);
     }
-    else {
-        rc = finish_with_error(self, task);
-    }
-    al_registry_discard(st, task);
-    al_registry_leave(self);
-    return rc;
+    return wait_for_steal(self, task, result);
 }
 
 #endif

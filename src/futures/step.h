@@ -7,9 +7,10 @@
 
 /* Resume the coroutine of a pending task, whose context is current, and do
  * what follows. `error`, stolen, is thrown into it if it is not NULL. The
- * caller holds a reference to the task.
+ * caller holds a reference to the task; `tstate` is this thread's.
  * 0, or -1 with an exception set (KeyboardInterrupt, SystemExit, or a failure
  * of the machinery itself). */
-int al_step(LoopObject *self, al_task *task, PyObject *error_steal);
+int al_step(LoopObject *self, PyThreadState *tstate, al_task *task,
+            PyObject *error_steal);
 
 #endif

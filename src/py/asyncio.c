@@ -131,6 +131,7 @@ al_state_visit(struct al_state *st, al_state_visitor visit, void *arg)
         &st->loop_get_debug,
         (PyObject **)&st->wake_type,
         &st->future_set_exception,
+        &st->coro_throw,
         &st->awaited_by_add,
         &st->awaited_by_discard,
         &st->current_tasks,

@@ -49,6 +49,7 @@
     AL_NAME(socket_class, "socket", "socket")                                 \
     AL_NAME(mod_coroutines, "asyncio", "coroutines")                          \
     AL_NAME(mod_tasks, "asyncio", "tasks")                                    \
+    AL_NAME(mod_tasks_dict, "asyncio.tasks", "__dict__")                      \
     AL_NAME(get_asyncgen_hooks, "sys", "get_asyncgen_hooks")                  \
     AL_NAME(set_asyncgen_hooks, "sys", "set_asyncgen_hooks")                  \
     AL_NAME(set_wakeup_fd, "signal", "set_wakeup_fd")                         \
@@ -70,7 +71,6 @@
     AL_STR(msg)                                                               \
     AL_STR(cancel)                                                            \
     AL_STR(call_soon)                                                         \
-    AL_STR(_make_cancelled_error)                                             \
     AL_STR(_is_debug_mode)                                                    \
     AL_STR(_asyncio_future_blocking)                                          \
     AL_STR(_asyncgen_finalizer_hook)                                          \
@@ -181,6 +181,7 @@ struct al_state {
     PyCFunction task_wakeup;      /* a stock task's wake-up from a future */
     bool native_tasks;            /* the layout was checked and is right */
     PyObject *future_set_exception; /* Future.set_exception */
+    PyObject *coro_throw;           /* types.CoroutineType.throw */
     PyObject *awaited_by_add; /* asyncio.future_add_to_awaited_by, 3.14 */
     PyObject *awaited_by_discard;
     PyObject *current_tasks; /* up to 3.13: dict, loop -> task */
