@@ -156,8 +156,13 @@ al_handle_call(HandleObject *self)
      * even when the callback cancels it. */
     PyObject *stack[1 + AL_HANDLE_LARGE_ARGS];
     size_t nargs = self->nargs;
-    for (size_t i = 0; i < nargs; i++) {
-        stack[i + 1] = self->args[i];
+    if (nargs == 1) {
+        stack[1] = self->args[0]; /* the loop would become a call of memcpy */
+    }
+    else {
+        for (size_t i = 0; i < nargs; i++) {
+            stack[i + 1] = self->args[i];
+        }
     }
     return PyObject_Vectorcall(self->callback, stack + 1,
                                nargs | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
