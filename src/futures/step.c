@@ -395,7 +395,7 @@ queue_step_by_call(LoopObject *self, al_task *task)
 static inline int
 queue_step(LoopObject *self, al_task *task)
 {
-    if (!al_native_is_on(self)) {
+    if (!al_loop_is_native(self)) {
         return queue_step_by_call(self, task);
     }
     return al_loop_push_steal(self, Py_NewRef((PyObject *)task));

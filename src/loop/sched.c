@@ -58,6 +58,34 @@ parse_call(struct al_state *st, const char *method, PyObject *first_name,
     return 0;
 }
 
+PyObject *
+al_sched_copy_context(bool *failed)
+{
+    PyObject *current = al_context_current_borrow();
+
+    *failed = false;
+    if (current == NULL || al_context_is_empty(current)) {
+        return NULL;
+    }
+    PyObject *copy = PyContext_CopyCurrent();
+    *failed = copy == NULL;
+    return copy;
+}
+
+/* What debug mode keeps of a handle's making: a new reference or, otherwise,
+ * NULL; `*failed` as above. */
+static inline PyObject *
+take_traceback(const LoopObject *self, bool *failed)
+{
+    *failed = false;
+    if (!self->debug) {
+        return NULL;
+    }
+    PyObject *stack = PyObject_CallNoArgs(self->st->aio_extract_stack);
+    *failed = stack == NULL;
+    return stack;
+}
+
 /* What a handle keeps of its making. */
 typedef struct {
     PyObject *context;   /* strong, NULL for an empty one */
@@ -70,26 +98,23 @@ typedef struct {
 static inline int
 surroundings_take(LoopObject *self, PyObject *given, surroundings *taken)
 {
+    bool failed;
+
     *taken = (surroundings){0};
     if (given != NULL) {
         taken->context = Py_NewRef(given);
         taken->is_odd = !PyContext_CheckExact(given);
     }
     else {
-        PyObject *current = al_context_current_borrow();
-        if (current != NULL && !al_context_is_empty(current)) {
-            taken->context = PyContext_CopyCurrent();
-            if (taken->context == NULL) {
-                return -1;
-            }
-        }
-    }
-    if (self->debug) {
-        taken->traceback = PyObject_CallNoArgs(self->st->aio_extract_stack);
-        if (taken->traceback == NULL) {
-            Py_XDECREF(taken->context);
+        taken->context = al_sched_copy_context(&failed);
+        if (failed) {
             return -1;
         }
+    }
+    taken->traceback = take_traceback(self, &failed);
+    if (failed) {
+        Py_XDECREF(taken->context);
+        return -1;
     }
     return 0;
 }
@@ -153,6 +178,25 @@ al_sched_new_handle(LoopObject *self, PyObject *callback,
         handle->flags |= AL_HANDLE_ODD_CONTEXT;
     }
     return handle;
+}
+
+int
+al_sched_call_in(LoopObject *self, PyObject *context, PyObject *callback,
+                 PyObject *const *args, size_t nargs)
+{
+    bool failed;
+
+    if (al_loop_check_closed(self) < 0) {
+        return -1;
+    }
+    PyObject *traceback = take_traceback(self, &failed);
+    if (failed) {
+        return -1;
+    }
+    HandleObject *handle = al_handle_new(self->handles, callback, args, nargs,
+                                         Py_XNewRef(context), traceback);
+    Py_XDECREF(traceback);
+    return handle == NULL ? -1 : al_loop_push_steal(self, (PyObject *)handle);
 }
 
 static PyObject *

@@ -41,6 +41,15 @@ PyObject *al_sched_py_timer_handle_cancelled(PyObject *op, PyObject *handle);
             METH_O, NULL                                                      \
     }
 
+/* The copy of the current context that a callback is to run in: new reference,
+ * NULL for an empty one; `*failed` tells NULL with an exception apart. */
+PyObject *al_sched_copy_context(bool *failed);
+
+/* call_soon, in a context that is given; NULL is the empty one, and not the
+ * current one's copy. 0, or -1 with an exception set. */
+int al_sched_call_in(LoopObject *self, PyObject *context, PyObject *callback,
+                     PyObject *const *args, size_t nargs);
+
 /* A handle for a reader, a writer or a signal, made as call_soon makes one
  * but not queued. `context` may be NULL: the current one is copied. */
 HandleObject *al_sched_new_handle(LoopObject *self, PyObject *callback,

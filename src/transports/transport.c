@@ -83,20 +83,7 @@ int
 al_transport_call_soon(al_transport *self, PyObject *callback,
                        PyObject *const *args, size_t nargs)
 {
-    LoopObject *loop = self->loop;
-    bool failed;
-
-    if (al_loop_check_closed(loop) < 0) {
-        return -1;
-    }
-    PyObject *traceback = al_sched_traceback(loop, &failed);
-    if (failed) {
-        return -1;
-    }
-    HandleObject *handle = al_handle_new(loop->handles, callback, args, nargs,
-                                         Py_XNewRef(self->context), traceback);
-    Py_XDECREF(traceback);
-    return handle == NULL ? -1 : al_loop_push_steal(loop, (PyObject *)handle);
+    return al_sched_call_in(self->loop, self->context, callback, args, nargs);
 }
 
 /* Queue a call of a method, given by name. 0, or -1 with an exception. */
