@@ -17,6 +17,12 @@
 #include <netinet/tcp.h>
 #include <stdlib.h>
 
+/* Reads of at least so many bytes are expected to be followed by others like
+ * them, and larger ones than the second figure go through the loop's buffer:
+ * glibc maps and unmaps pages for larger objects. */
+#define LARGE_READ ((size_t)16 * 1024)
+#define LARGEST_DIRECT_READ ((size_t)96 * 1024)
+
 #define READ_ERROR "Fatal read error on socket transport"
 #define LATE_WRITE "socket.send() raised exception."
 
@@ -62,26 +68,75 @@ nothing_received(al_transport *self, ssize_t count)
     }
 }
 
-static void
-receive_data(al_transport *self)
+/* Read into the loop's buffer and make `bytes` of what came. A new reference;
+ * NULL with `*count` as recv gave it, or 1 with an exception set. */
+static PyObject *
+receive_small(al_transport *self, ssize_t *count)
 {
     char *buffer = al_loop_io_buffer(self->loop);
 
+    *count = 1;
     if (buffer == NULL) {
-        PyErr_NoMemory();
-        al_transport_fatal(self, READ_ERROR);
-        return;
+        return PyErr_NoMemory();
     }
-    ssize_t count = recv(self->fd, buffer, AL_IO_BUFFER_SIZE, 0);
-    if (count <= 0) {
-        nothing_received(self, count);
-        return;
-    }
-    PyObject *data = PyBytes_FromStringAndSize(buffer, count);
+    *count = recv(self->fd, buffer, AL_IO_BUFFER_SIZE, 0);
+    return *count <= 0 ? NULL : PyBytes_FromStringAndSize(buffer, *count);
+}
+
+/* Read into `bytes` of the size that is expected, which saves a copy of what
+ * is no longer small. The same results. */
+static PyObject *
+receive_large(al_transport *self, ssize_t *count)
+{
+    PyObject *data = PyBytes_FromStringAndSize(NULL, self->expected);
+
+    *count = 1;
     if (data == NULL) {
-        al_transport_fatal(self, READ_ERROR);
+        return NULL;
+    }
+    *count = recv(self->fd, PyBytes_AS_STRING(data), self->expected, 0);
+    if (*count <= 0) {
+        int saved = errno;
+        Py_DECREF(data);
+        errno = saved;
+        return NULL;
+    }
+    if (*count < (ssize_t)self->expected) {
+        (void)_PyBytes_Resize(&data, *count); /* NULL when it fails */
+    }
+    return data;
+}
+
+/* What the next read will be like. One that filled its memory had more to
+ * come: the loop's buffer tells how much. */
+static void
+learn_size(al_transport *self, size_t count)
+{
+    bool was_filled = count == self->expected;
+    bool fits = count >= LARGE_READ && count <= LARGEST_DIRECT_READ;
+
+    self->expected = fits && !was_filled ? (unsigned)count
+                     : was_filled        ? self->expected
+                                         : 0;
+}
+
+static void
+receive_data(al_transport *self)
+{
+    ssize_t count;
+    PyObject *data = self->expected != 0 ? receive_large(self, &count)
+                                         : receive_small(self, &count);
+
+    if (data == NULL) {
+        if (count <= 0) {
+            nothing_received(self, count);
+        }
+        else {
+            al_transport_fatal(self, READ_ERROR);
+        }
         return;
     }
+    learn_size(self, (size_t)count);
     PyObject *result =
         al_transport_call(self, self->st->str_data_received, data);
     Py_DECREF(data);

@@ -59,6 +59,7 @@ typedef struct al_transport {
     al_address local; /* our own, kept when the descriptor is closed */
     int fd;
     unsigned late_writes;  /* after the end */
+    unsigned expected;     /* bytes that the next read may bring */
     uint8_t socket_family; /* to make a socket object from; AF_UNSPEC: ask */
     bool fd_open : 1;
     bool lost : 1;         /* connection_lost is queued or was called */
