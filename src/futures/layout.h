@@ -120,6 +120,12 @@ al_future_clear_blocking(al_future *future)
 }
 
 static inline void
+al_future_set_blocking(al_future *future)
+{
+    future->blocking = 1;
+}
+
+static inline void
 al_future_clear_log_tb(al_future *future)
 {
     future->log_tb = 0;
@@ -155,6 +161,12 @@ static inline void
 al_future_clear_blocking(al_future *future)
 {
     future->bits &= (uint8_t)~AL_BIT_BLOCKING;
+}
+
+static inline void
+al_future_set_blocking(al_future *future)
+{
+    future->bits |= AL_BIT_BLOCKING;
 }
 
 static inline void

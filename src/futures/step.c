@@ -285,10 +285,8 @@ queue_callback_steal(LoopObject *self, PyObject *callback, PyObject *future,
     return rc;
 }
 
-/* Queue the done callbacks of a task that is done.
- * 0, or -1 with an exception set. */
-static int
-queue_callbacks(LoopObject *self, al_future *future)
+int
+al_step_queue_callbacks(LoopObject *self, al_future *future)
 {
     PyObject *callback0 = future->callback0;
     PyObject *context0 = future->context0;
@@ -323,7 +321,7 @@ finish_as_cancelled_steal(LoopObject *self, al_task *task, PyObject *msg)
     al_future_clear_log_tb(&task->base);
     Py_XSETREF(task->base.cancel_msg, msg);
     task->base.state = AL_CANCELLED;
-    return queue_callbacks(self, &task->base);
+    return al_step_queue_callbacks(self, &task->base);
 }
 
 static int
@@ -346,7 +344,7 @@ finish_with_result_steal(LoopObject *self, al_task *task, PyObject *result)
     }
     task->base.result = result; /* the task's */
     task->base.state = AL_FINISHED;
-    return queue_callbacks(self, &task->base);
+    return al_step_queue_callbacks(self, &task->base);
 }
 
 /* The coroutine raised. */

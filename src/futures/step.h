@@ -13,4 +13,8 @@
 int al_step(LoopObject *self, PyThreadState *tstate, al_task *task,
             PyObject *error_steal);
 
+/* Queue the done callbacks of a future or task that is done. Only where
+ * native tasks are on. 0, or -1 with an exception set. */
+int al_step_queue_callbacks(LoopObject *self, al_future *future);
+
 #endif
