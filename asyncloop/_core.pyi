@@ -226,6 +226,42 @@ class LoopCore:
     def remove_reader(self, fd: FileDescriptorLike) -> bool: ...
     def remove_writer(self, fd: FileDescriptorLike) -> bool: ...
 
+    # Sockets. What is returned is a coroutine to whoever awaits it, makes a
+    # task of it or closes it, but of a C type of its own.
+    def sock_recv(
+        self, sock: socket, n: int
+    ) -> Coroutine[Any, Any, bytes]: ...
+    def sock_recv_into(
+        self, sock: socket, buf: WriteableBuffer
+    ) -> Coroutine[Any, Any, int]: ...
+    def sock_recvfrom(
+        self, sock: socket, bufsize: int
+    ) -> Coroutine[Any, Any, tuple[bytes, _RetAddress]]: ...
+    def sock_recvfrom_into(
+        self, sock: socket, buf: WriteableBuffer, nbytes: int = 0
+    ) -> Coroutine[Any, Any, tuple[int, _RetAddress]]: ...
+    def sock_sendall(
+        self, sock: socket, data: ReadableBuffer
+    ) -> Coroutine[Any, Any, None]: ...
+    def sock_sendto(
+        self, sock: socket, data: ReadableBuffer, address: _Address
+    ) -> Coroutine[Any, Any, int]: ...
+    def sock_connect(
+        self, sock: socket, address: _Address
+    ) -> Coroutine[Any, Any, None]: ...
+    def sock_accept(
+        self, sock: socket
+    ) -> Coroutine[Any, Any, tuple[socket, _RetAddress]]: ...
+    def sock_sendfile(
+        self,
+        sock: socket,
+        file: IO[bytes],
+        offset: int = 0,
+        count: int | None = None,
+        *,
+        fallback: bool | None = True,
+    ) -> Coroutine[Any, Any, int]: ...
+
     # Private: what libraries and asyncio's own functions touch. The two
     # lists are copies; a task that is ready stands there itself.
     @property
@@ -564,37 +600,6 @@ class Loop(LoopCore, ColdMethods, asyncio.AbstractEventLoop):
         start_serving: bool = True,
         cleanup_socket: bool = ...,
     ) -> asyncio.Server: ...
-    # Sockets.
-    async def sock_recv(self, sock: socket, n: int) -> bytes: ...
-    async def sock_recv_into(
-        self, sock: socket, buf: WriteableBuffer
-    ) -> int: ...
-    async def sock_recvfrom(
-        self, sock: socket, bufsize: int
-    ) -> tuple[bytes, _RetAddress]: ...
-    async def sock_recvfrom_into(
-        self, sock: socket, buf: WriteableBuffer, nbytes: int = 0
-    ) -> tuple[int, _RetAddress]: ...
-    async def sock_sendall(
-        self, sock: socket, data: ReadableBuffer
-    ) -> None: ...
-    async def sock_sendto(
-        self, sock: socket, data: ReadableBuffer, address: _Address
-    ) -> int: ...
-    async def sock_connect(self, sock: socket, address: _Address) -> None: ...
-    async def sock_accept(
-        self, sock: socket
-    ) -> tuple[socket, _RetAddress]: ...
-    async def sock_sendfile(
-        self,
-        sock: socket,
-        file: IO[bytes],
-        offset: int = 0,
-        count: int | None = None,
-        *,
-        fallback: bool | None = True,
-    ) -> int: ...
-
     # Pipes and processes.
     async def connect_read_pipe(
         self, protocol_factory: Callable[[], _ProtocolT], pipe: Any

@@ -16,6 +16,7 @@
 #include "py/context.h"
 #include "servers/listener.h"
 #include "servers/server.h"
+#include "sockets/op.h"
 #include "transports/pipe.h"
 #include "transports/socket.h"
 
@@ -122,6 +123,7 @@ core_exec(PyObject *module)
     al_fork_setup();
     if (al_context_setup(st) < 0 || al_asyncio_setup(module, st) < 0 ||
         al_handle_setup(module, st) < 0 || al_native_setup(module, st) < 0 ||
+        al_op_setup(module, st) < 0 ||
         al_socket_setup(module, st) < 0 || al_pipe_setup(module, st) < 0 ||
         al_listener_setup(module, st) < 0 || al_server_setup(module, st) < 0) {
         return -1;
@@ -161,7 +163,9 @@ core_clear(PyObject *module)
 {
     struct al_state *st = PyModule_GetState(module);
 
-    al_wake_close(st); /* before their type goes */
+    /* While their types are there, of which freeing them asks. */
+    al_wake_close(st);
+    al_op_free_list_clear(st);
     return al_state_visit(st, clear_slot, NULL);
 }
 

@@ -30,7 +30,8 @@ HANG_SECONDS = 40
 # The folders whose tests are this suite; the others bring their own rules.
 BEHAVIOUR = {
     "api", "crash", "futures", "handles", "leaks", "loop", "metrics",
-    "regressions", "servers", "signals", "threads", "transports", "watch",
+    "regressions", "servers", "signals", "sockets", "threads", "transports",
+    "watch",
 }
 
 

@@ -19,7 +19,9 @@
 #include "metrics/snapshot.h"
 #include "py/error.h"
 #include "servers/listener.h"
+#include "sockets/calls.h"
 #include "sockets/reader.h"
+#include "sockets/sendfile.h"
 #include "transports/pipe.h"
 #include "transports/socket.h"
 #include "watch/signal.h"
@@ -207,13 +209,23 @@ static PyMemberDef loop_members[] = {
     {NULL},
 };
 
+/* One line for each, however many there are. */
+/* clang-format off */
 static PyMethodDef loop_methods[] = {
-    AL_LIFE_LOOP_METHODS,    AL_SCHED_LOOP_METHODS,
-    AL_CREATE_LOOP_METHODS,  AL_READER_LOOP_METHODS,
-    AL_SOCKET_LOOP_METHODS,  AL_LISTENER_LOOP_METHODS,
-    AL_PIPE_LOOP_METHODS,    AL_SIGNAL_LOOP_METHODS,
-    AL_METRICS_LOOP_METHODS, {NULL},
+    AL_LIFE_LOOP_METHODS,
+    AL_SCHED_LOOP_METHODS,
+    AL_CREATE_LOOP_METHODS,
+    AL_READER_LOOP_METHODS,
+    AL_CALLS_LOOP_METHODS,
+    AL_SENDFILE_LOOP_METHODS,
+    AL_SOCKET_LOOP_METHODS,
+    AL_LISTENER_LOOP_METHODS,
+    AL_PIPE_LOOP_METHODS,
+    AL_SIGNAL_LOOP_METHODS,
+    AL_METRICS_LOOP_METHODS,
+    {NULL},
 };
+/* clang-format on */
 
 /* --- life and death -------------------------------------------------------- */
 

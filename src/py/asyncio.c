@@ -136,6 +136,11 @@ al_state_visit(struct al_state *st, al_state_visitor visit, void *arg)
         &st->awaited_by_discard,
         &st->current_tasks,
         &st->all_tasks,
+        (PyObject **)&st->op_type,
+        &st->op_try_again,
+        &st->socket_family,
+        &st->socket_type,
+        &st->socket_proto,
     };
     for (size_t i = 0; i < Py_ARRAY_LENGTH(fixed); i++) {
         int rc = visit(fixed[i], arg);

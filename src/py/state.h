@@ -66,6 +66,17 @@
     AL_STR(enabled)                                                           \
     AL_STR(fd)                                                                \
     AL_STR(_ThreadSafeHandle)                                                 \
+    AL_STR(address)                                                           \
+    AL_STR(buf)                                                               \
+    AL_STR(bufsize)                                                           \
+    AL_STR(count)                                                             \
+    AL_STR(fallback)                                                          \
+    AL_STR(file)                                                              \
+    AL_STR(gettimeout)                                                        \
+    AL_STR(n)                                                                 \
+    AL_STR(nbytes)                                                            \
+    AL_STR(offset)                                                            \
+    AL_STR(sock)                                                              \
     AL_STR(set_exception)                                                     \
     AL_STR(throw)                                                             \
     AL_STR(msg)                                                               \
@@ -189,6 +200,16 @@ struct al_state {
     Py_ssize_t sweep_at;     /* size at which `all_tasks` is swept */
     void *free_wakes;        /* free list of WakeObjects */
     unsigned free_wakes_len;
+
+    /* Operations on sockets; sockets/. */
+    PyTypeObject *op_type;
+    PyObject *op_try_again;  /* a function: the callback of a queued one */
+    PyObject *socket_family; /* attributes of the C type under socket.socket */
+    PyObject *socket_type;
+    PyObject *socket_proto;
+    void *free_ops; /* free list of SockOpObjects */
+    unsigned free_ops_len;
+
     uint64_t native_steps;
     uint64_t tasks_named;
 #define AL_NAME(field, module, attribute) PyObject *field;

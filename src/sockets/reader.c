@@ -91,6 +91,18 @@ ensure_no_transport(LoopObject *self, PyObject *object, int fd)
     return refuse_unless_closing(self, object, transport);
 }
 
+int
+al_reader_ensure_free(LoopObject *self, int fd)
+{
+    if (self->transports == NULL && al_watch_owner(self, fd) == NULL) {
+        return 0;
+    }
+    PyObject *number = PyLong_FromLong(fd);
+    int rc = number == NULL ? -1 : ensure_no_transport(self, number, fd);
+    Py_XDECREF(number);
+    return rc;
+}
+
 /* Add a reader or writer. A transport gets the handle, a user None: new
  * reference, or NULL with an exception set. */
 static PyObject *

@@ -25,6 +25,9 @@ PyObject *al_reader_py_transport_remove_writer(PyObject *op, PyObject *fd);
 PyObject *al_reader_py_ensure_fd_no_transport(PyObject *op, PyObject *fd);
 PyObject *al_reader_py_watched_events(PyObject *op, PyObject *fd);
 
+/* Is `fd` free of transports of this loop? 0, or -1 with RuntimeError set. */
+int al_reader_ensure_free(LoopObject *self, int fd);
+
 /* The names with an underscore are for transports, which own their
  * descriptor: no check that a transport has it. */
 #define AL_READER_LOOP_METHODS                                                \
