@@ -158,7 +158,12 @@ al_op_watch(SockOpObject *self)
         return -1;
     }
     al_loop_part_from_parent(loop);
-    if (al_watch_set_user(loop, self->fd, self->kind->side, &self->user) < 0) {
+    int rc =
+        self->kind->side == AL_WATCH_READ
+            ? al_watch_await_arrival(loop, self->fd, &self->user,
+                                     self->args[0])
+            : al_watch_set_user(loop, self->fd, AL_WATCH_WRITE, &self->user);
+    if (rc < 0) {
         return -1;
     }
     self->watching = true;

@@ -32,10 +32,11 @@ typedef struct {
 } watch_side;
 
 typedef struct al_watch {
-    uv_poll_t uv;               /* libuv's until watch_on_close, unless DEAD */
-    LoopObject *loop;           /* borrowed: a loop closes its watches */
-    watch_side sides[2];        /* by al_watch_side */
-    PyObject *object;           /* strong; the file object given, or NULL */
+    uv_poll_t uv;        /* libuv's until watch_on_close, unless DEAD */
+    LoopObject *loop;    /* borrowed: a loop closes its watches */
+    watch_side sides[2]; /* by al_watch_side */
+    PyObject *object;    /* strong; the file object given, or NULL */
+    PyObject *edge_of;   /* strong: in EDGE, a weak reference to the socket */
     al_watch_user *holder;      /* borrowed: owns the descriptor, or NULL */
     struct al_watch *next;      /* in the loop's fresh_watches */
     struct al_watch *held_next; /* in the loop's list of held events */
@@ -170,7 +171,7 @@ watch_unhold(LoopObject *self, al_watch *watch)
 #if HAVE_EPOLL
 
 static bool
-kernel_control(al_watch *watch, int operation, int wanted, bool once)
+kernel_control(al_watch *watch, int operation, int wanted, uint32_t flags)
 {
     struct epoll_event event = {0};
 
@@ -180,11 +181,7 @@ kernel_control(al_watch *watch, int operation, int wanted, bool once)
     if (wanted & UV_WRITABLE) {
         event.events |= EPOLLOUT;
     }
-    if (once || wanted == 0) {
-        /* Errors and hang-ups are reported unasked, so silence is armed as
-         * well, but for one event at most. */
-        event.events |= EPOLLONESHOT;
-    }
+    event.events |= flags;
     event.data.fd = watch->fd;
     return epoll_ctl(uv_backend_fd(&watch->loop->uv), operation, watch->fd,
                      &event) == 0;
@@ -195,24 +192,41 @@ kernel_control(al_watch *watch, int operation, int wanted, bool once)
 static bool
 kernel_set(al_watch *watch, int wanted, bool once)
 {
-    return kernel_control(watch, EPOLL_CTL_MOD, wanted, once);
+    /* Errors and hang-ups are reported unasked, so silence is armed as well,
+     * but for one event at most. */
+    return kernel_control(watch, EPOLL_CTL_MOD, wanted,
+                          once || wanted == 0 ? EPOLLONESHOT : 0);
+}
+
+/* Set the kernel's mask to arrivals, one event for each. As kernel_set. */
+static bool
+kernel_set_edge(al_watch *watch)
+{
+    return kernel_control(watch, EPOLL_CTL_MOD, UV_READABLE, EPOLLET);
 }
 
 /* Enter the descriptor, of which the kernel knows nothing. */
 static bool
 kernel_add(al_watch *watch, int wanted)
 {
-    return kernel_control(watch, EPOLL_CTL_ADD, wanted, false);
+    return kernel_control(watch, EPOLL_CTL_ADD, wanted, 0);
 }
 
 /* Take the descriptor out. */
 static bool
 kernel_remove(al_watch *watch)
 {
-    return kernel_control(watch, EPOLL_CTL_DEL, 0, false);
+    return kernel_control(watch, EPOLL_CTL_DEL, 0, 0);
 }
 
 #else
+
+static bool
+kernel_set_edge(al_watch *watch)
+{
+    (void)watch;
+    return false; /* the caller does without */
+}
 
 static bool
 kernel_add(al_watch *watch, int wanted)
@@ -258,6 +272,7 @@ watch_bury(al_watch *watch)
 {
     watch_unlist(watch);
     watch_unhold(watch->loop, watch);
+    Py_CLEAR(watch->edge_of);
     watch->state = AL_WATCH_DEAD;
     uv_close((uv_handle_t *)&watch->uv, watch_on_close);
 }
@@ -420,8 +435,8 @@ watch_arm(LoopObject *self, al_watch *watch, int wanted)
         return table_replace(self, watch->fd, wanted);
     }
     /* Toggled before: so it will be again, and one event is all it needs. */
-    bool once =
-        watch->state == AL_WATCH_SILENT || watch->state == AL_WATCH_ONCE;
+    bool once = watch->state == AL_WATCH_SILENT ||
+                watch->state == AL_WATCH_ONCE || watch->state == AL_WATCH_EDGE;
     if (watch->state != AL_WATCH_FRESH && fits &&
         kernel_set(watch, wanted, once)) {
         watch->state = once ? AL_WATCH_ONCE : AL_WATCH_LEVEL;
@@ -512,6 +527,7 @@ watches_bring_held(LoopObject *self)
         al_watch *watch = self->held_first;
         int events = watch->held & watch_wanted(watch);
         watch_unhold(self, watch);
+        self->ops_end = self->ready.tail; /* what is queued comes after it */
         watch_notify(self, watch, events);
     }
 }
@@ -565,7 +581,10 @@ prepare_watch(LoopObject *self, al_watch *watch)
         return; /* removed and added again since its event */
     }
     else if (wanted == 0) {
-        watch_silence(self, watch);
+        watch_silence(self, watch); /* out of EDGE, too: arrivals unasked */
+    }
+    else if (watch->state == AL_WATCH_EDGE) {
+        return; /* likewise; whoever waits has looked since the event */
     }
     else if (kernel_set(watch, wanted, false)) {
         watch->state = AL_WATCH_LEVEL; /* kept its reader: no toggler */
@@ -628,7 +647,9 @@ watch_narrow(LoopObject *self, al_watch *watch)
     if (watch_wanted(watch) == 0) {
         PyObject *object = watch->object;
         watch->object = NULL;
-        watch_silence(self, watch);
+        if (watch->state != AL_WATCH_EDGE) {
+            watch_silence(self, watch);
+        }
         Py_XDECREF(object);
     }
     else if (watch_arm(self, watch, watch_wanted(watch)) == NULL) {
@@ -682,6 +703,51 @@ al_watch_set_user(LoopObject *self, int fd, al_watch_side side,
     return 0;
 }
 
+/* Make the kernel report arrivals at the socket, unless it does so already.
+ * False where it cannot be, and nothing has changed. */
+static bool
+watch_arm_edge(al_watch *watch, PyObject *sock)
+{
+    if (watch == NULL || watch_wanted(watch) != 0 ||
+        !(watch->started & UV_READABLE)) {
+        return false;
+    }
+    /* The one that all without a callback share; a dead socket's is not that
+     * of a new one in its memory. */
+    PyObject *ref = PyWeakref_NewRef(sock, NULL);
+    if (ref == NULL) {
+        PyErr_Clear();
+        return false;
+    }
+    bool is_armed = watch->state == AL_WATCH_EDGE && watch->edge_of == ref;
+    if (!is_armed &&
+        (watch->state == AL_WATCH_SILENT || watch->state == AL_WATCH_EDGE)) {
+        is_armed = kernel_set_edge(watch);
+    }
+    if (is_armed) {
+        watch->state = AL_WATCH_EDGE;
+        Py_XSETREF(watch->edge_of, ref);
+    }
+    else {
+        Py_DECREF(ref);
+    }
+    return is_armed;
+}
+
+int
+al_watch_await_arrival(LoopObject *self, int fd, al_watch_user *user,
+                       PyObject *sock)
+{
+    al_watch *watch = table_get(self, fd);
+
+    if (!watch_arm_edge(watch, sock)) {
+        return al_watch_set_user(self, fd, AL_WATCH_READ, user);
+    }
+    Py_INCREF(user->owner); /* the side's */
+    watch->sides[AL_WATCH_READ].user = user;
+    return 0;
+}
+
 void
 al_watch_clear_user(LoopObject *self, int fd, al_watch_side side,
                     al_watch_user *user)
@@ -719,9 +785,9 @@ al_watch_leave(LoopObject *self, int fd)
         return;
     }
     watch_unhold(self, watch);
-    bool known = watch->state == AL_WATCH_LEVEL ||
-                 watch->state == AL_WATCH_ONCE ||
-                 watch->state == AL_WATCH_SILENT;
+    bool known =
+        watch->state == AL_WATCH_LEVEL || watch->state == AL_WATCH_ONCE ||
+        watch->state == AL_WATCH_EDGE || watch->state == AL_WATCH_SILENT;
     if (known && watch->started != 0 && kernel_remove(watch)) {
         watch_unlist(watch);
         watch->state = AL_WATCH_ABSENT;

@@ -14,6 +14,7 @@
  *   FRESH   started in libuv, unknown to the kernel watch_open
  *   LEVEL   in the kernel, level-triggered          the poll after FRESH
  *   ONCE    in the kernel, one event at most        watch_arm
+ *   EDGE    in the kernel, one event per arrival    al_watch_await_arrival
  *   SILENT  in the kernel, reports nothing          the event in ONCE;
  *                                                   watch_silence
  *   ABSENT  known to libuv, not to the kernel       al_watch_leave
@@ -40,6 +41,7 @@ typedef enum {
     AL_WATCH_FRESH,
     AL_WATCH_LEVEL,
     AL_WATCH_ONCE,
+    AL_WATCH_EDGE,
     AL_WATCH_SILENT,
     AL_WATCH_ABSENT,
 } al_watch_state;
@@ -68,6 +70,14 @@ typedef struct al_watch_user {
  * and then the other side has been dropped as well if it could not stay. */
 int al_watch_set_user(LoopObject *self, int fd, al_watch_side side,
                       al_watch_user *user);
+
+/* Make `user` the reader of `fd`, which is the descriptor of this socket object
+ * and was just found to be empty (EAGAIN). From the second wait for the same
+ * socket on, no system call is made: the kernel goes on reporting arrivals
+ * between waits, until one comes that nobody waits for.
+ * As al_watch_set_user otherwise. */
+int al_watch_await_arrival(LoopObject *self, int fd, al_watch_user *user,
+                           PyObject *sock);
 
 /* Take `user` off a side, if it is there. May run foreign code: the owner's
  * finalizer, unless the caller holds a reference. */

@@ -441,3 +441,153 @@ def test_an_abandoned_wait_reports_nothing_but_its_task(new_loop, keep):
     del tasks, task
     gc.collect()
     assert errors == []
+
+
+# --- arrivals between two waits ----------------------------------------------
+
+edge = pytest.mark.native_only(
+    reason="asyncio takes its reader away after each wait; here the kernel "
+    "goes on telling of arrivals, which must stay unnoticed"
+)
+
+
+async def wait_twice(loop, ours, theirs):
+    """From the second wait on the kernel tells of each arrival."""
+    for _ in range(3):
+        task = asyncio.ensure_future(loop.sock_recv(ours, 10))
+        await asyncio.sleep(0.001)
+        theirs.send(b"x")
+        assert await task == b"x"
+
+
+def turns_within(loop, seconds):
+    before = loop.metrics().iterations
+    loop.run_until_complete(asyncio.sleep(seconds))
+    return loop.metrics().iterations - before
+
+
+@edge
+def test_arrivals_that_nobody_waits_for_wake_once(loop, pair):
+    ours, theirs = pair
+    loop.run_until_complete(wait_twice(loop, ours, theirs))
+    theirs.send(b"1")
+    loop.run_until_complete(asyncio.sleep(0.001))
+    for _ in range(20):
+        loop.call_later(0.001 * _, theirs.send, b"1")
+    # Twenty timers, and none of the arrivals.
+    assert turns_within(loop, 0.05) <= 26
+    assert run(loop, loop.sock_recv(ours, 100)) == b"1" * 21
+
+
+@edge
+def test_a_duplicate_of_a_closed_socket_wakes_nobody(loop, keep):
+    ours, theirs = keep(*socket.socketpair())
+    loop.run_until_complete(wait_twice(loop, ours, theirs))
+    other = keep(ours.dup())
+    ours.close()
+    theirs.send(b"kept")
+    assert turns_within(loop, 0.02) <= 10
+    assert other.recv(10) == b"kept"
+
+
+@edge
+def test_its_number_serves_the_next_socket(loop, keep):
+    """While a duplicate keeps the first one's file open, and noisy."""
+    ours, theirs = keep(*socket.socketpair())
+    loop.run_until_complete(wait_twice(loop, ours, theirs))
+    number = ours.fileno()
+    keep(ours.dup())
+    ours.close()
+    new, peer = keep(*socket.socketpair())
+    if new.fileno() != number:
+        new, peer = peer, new
+    assert new.fileno() == number
+
+    async def main():
+        for message in range(10):
+            task = asyncio.ensure_future(loop.sock_recv(new, 10))
+            await asyncio.sleep(0.001)
+            theirs.send(b"noise")
+            await asyncio.sleep(0.001)
+            assert not task.done()
+            peer.send(b"%d" % message)
+            assert await task == b"%d" % message
+
+    run(loop, main())
+
+
+def test_another_object_for_the_same_number(loop, keep):
+    """Each knows nothing of what the other's number was before."""
+
+    async def main():
+        for _ in range(20):
+            ours, theirs = keep(*socket.socketpair())
+            await wait_twice(loop, ours, theirs)
+            number = ours.fileno()
+            new, peer = keep(*socket.socketpair())
+            os.dup2(new.fileno(), number)
+            ours.detach()
+            ours = keep(socket.socket(fileno=number))
+            task = asyncio.ensure_future(loop.sock_recv(ours, 10))
+            await asyncio.sleep(0.001)
+            peer.send(b"new")
+            assert await task == b"new"
+            for sock in ours, theirs, new, peer:
+                sock.close()
+
+    run(loop, main())
+
+
+def test_readers_and_operations_in_turn(loop, pair):
+    ours, theirs = pair
+    seen = []
+
+    async def main():
+        await wait_twice(loop, ours, theirs)
+        loop.add_reader(ours, lambda: seen.append(ours.recv(10)))
+        theirs.send(b"r")
+        while not seen:
+            await asyncio.sleep(0)
+        assert loop.remove_reader(ours) is True
+        await wait_twice(loop, ours, theirs)
+        task = asyncio.ensure_future(loop.sock_recv(ours, 10))
+        loop.add_writer(ours, seen.append, "writable")
+        while len(seen) < 2:
+            await asyncio.sleep(0)
+        loop.remove_writer(ours)
+        theirs.send(b"y")
+        assert await task == b"y"
+        await wait_twice(loop, ours, theirs)
+
+    run(loop, main())
+    assert seen[0] == b"r" and set(seen[1:]) == {"writable"}
+
+
+def test_a_listener_with_several_at_once(loop, keep, listener):
+    async def main():
+        for _ in range(5):
+            accept = asyncio.ensure_future(loop.sock_accept(listener))
+            await asyncio.sleep(0.001)
+            clients = [keep(socket.socket()) for _ in range(3)]
+            for client in clients:
+                await loop.sock_connect(client, listener.getsockname())
+            keep((await accept)[0])
+            for _ in range(2):
+                keep((await loop.sock_accept(listener))[0])
+
+    run(loop, main())
+
+
+def test_reading_less_than_there_is(loop, pair):
+    ours, theirs = pair
+
+    async def main():
+        await wait_twice(loop, ours, theirs)
+        task = asyncio.ensure_future(loop.sock_recv(ours, 1))
+        await asyncio.sleep(0.001)
+        theirs.send(b"abc")
+        got = [await task]
+        got += [await loop.sock_recv(ours, 1) for _ in range(2)]
+        return b"".join(got)
+
+    assert run(loop, main()) == b"abc"
