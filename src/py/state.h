@@ -207,6 +207,7 @@ struct al_state {
     PyObject *socket_family; /* attributes of the C type under socket.socket */
     PyObject *socket_type;
     PyObject *socket_proto;
+    PyCFunction socket_fileno;
     void *free_ops; /* free list of SockOpObjects */
     unsigned free_ops_len;
 

@@ -233,8 +233,7 @@ al_op_is_non_blocking(SockOpObject *self)
 static int
 socket_fileno(SockOpObject *self)
 {
-    PyObject *number =
-        PyObject_CallMethodNoArgs(self->args[0], self->loop->st->str_fileno);
+    PyObject *number = self->loop->st->socket_fileno(self->args[0], NULL);
     long fd = number == NULL ? -1 : PyLong_AsLong(number);
 
     if (fd < 0 && PyErr_Occurred()) {
@@ -454,7 +453,7 @@ static PyType_Spec op_spec = {
     .slots = op_slots,
 };
 
-/* The C type under socket.socket, and how it has this attribute. */
+/* What the C type under socket.socket has under this name. */
 static PyObject *
 c_descriptor(struct al_state *st, const char *name)
 {
@@ -468,9 +467,33 @@ c_descriptor(struct al_state *st, const char *name)
     return found;
 }
 
+/* The function behind socket.fileno, which is asked more than once for each
+ * operation. 0, or -1 with an exception set. */
+static int
+find_fileno(struct al_state *st)
+{
+    PyObject *method = c_descriptor(st, "fileno");
+
+    if (method == NULL) {
+        return -1;
+    }
+    if (Py_IS_TYPE(method, &PyMethodDescr_Type) &&
+        ((PyMethodDescrObject *)method)->d_method->ml_flags == METH_NOARGS) {
+        st->socket_fileno = ((PyMethodDescrObject *)method)->d_method->ml_meth;
+    }
+    else {
+        PyErr_SetString(PyExc_ImportError, "socket.fileno is no C method");
+    }
+    Py_DECREF(method); /* the type has it */
+    return st->socket_fileno == NULL ? -1 : 0;
+}
+
 int
 al_op_setup(PyObject *module, struct al_state *st)
 {
+    if (find_fileno(st) < 0) {
+        return -1;
+    }
     st->op_type =
         (PyTypeObject *)PyType_FromModuleAndSpec(module, &op_spec, NULL);
     st->op_try_again = PyCFunction_New(&al_op_try_again_def, NULL);
