@@ -279,6 +279,51 @@ def a_reader_left_at_close(loop: Loop) -> None:
 
 
 @scenario
+def socket_operations(loop: Loop) -> None:
+    left, right = socket.socketpair()
+    left.setblocking(False)
+    right.setblocking(False)
+
+    async def main() -> None:
+        for number in range(4):
+            task = loop.create_task(loop.sock_recv(left, 100))
+            await asyncio.sleep(0)
+            if number == 2:
+                task.cancel()
+            await loop.sock_sendall(right, b"x")
+            await asyncio.wait([task])
+            await loop.sock_recv_into(left, bytearray(1)) if (
+                task.cancelled()
+            ) else None
+        try:
+            await loop.sock_sendall(left, "text")  # type: ignore[arg-type]
+        except TypeError:
+            pass
+        loop.sock_recv(left, 1).close()
+
+    with left, right:
+        loop.run_until_complete(main())
+
+
+@scenario
+def connections(loop: Loop) -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    client = socket.socket()
+    listener.setblocking(False)
+    client.setblocking(False)
+
+    async def main() -> None:
+        accept = loop.create_task(loop.sock_accept(listener))
+        await asyncio.sleep(0)
+        await loop.sock_connect(client, listener.getsockname())
+        server, _ = await accept
+        server.close()
+
+    with listener, client:
+        loop.run_until_complete(main())
+
+
+@scenario
 def signal_handlers(loop: Loop) -> None:
     loop.add_signal_handler(signal.SIGUSR1, loop.stop)
     os.kill(os.getpid(), signal.SIGUSR1)

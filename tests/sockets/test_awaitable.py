@@ -42,6 +42,15 @@ def test_it_passes_for_a_coroutine(loop, pair):
     receive.close()
 
 
+@pytest.mark.native_only(reason="asyncio's are coroutines of Python")
+def test_inspect_knows_coroutines_of_python_only(loop, pair):
+    receive = loop.sock_recv(pair[0], 1)
+    assert not inspect.iscoroutine(receive)
+    assert not inspect.iscoroutinefunction(loop.sock_recv)
+    assert asyncio.iscoroutine(receive)
+    receive.close()
+
+
 def test_nothing_happens_before_the_first_step(loop, pair):
     ours, theirs = pair
     theirs.send(b"x")
@@ -367,6 +376,35 @@ def test_debug_mode_refuses_blocking_sockets(loop, pair):
         ):
             with pytest.raises(ValueError, match="must be non-blocking"):
                 loop.run_until_complete(call)
+
+
+@pytest.mark.native_only(reason="asyncio's loop blocks, here for ever")
+@pytest.mark.parametrize("timeout", [None, 30])
+def test_a_blocking_socket_does_not_block_the_loop(loop, pair, timeout):
+    ours, theirs = pair
+    for sock in pair:
+        sock.settimeout(timeout)
+    loop.set_debug(False)  # which would refuse them
+    data = bytes(3_000_000)
+
+    async def main():
+        send = asyncio.create_task(loop.sock_sendall(theirs, data))
+        got = 0
+        while got < len(data):
+            got += len(await loop.sock_recv(ours, 1 << 20))
+        await send
+
+    run(loop, main())
+    assert ours.gettimeout() == timeout
+
+
+@pytest.mark.native_only(reason="asyncio's operations are readers of it")
+def test_remove_reader_leaves_an_operation_alone(loop, pair):
+    task = loop.create_task(loop.sock_recv(pair[0], 10))
+    run_turns(loop, 2)
+    assert loop.remove_reader(pair[0]) is False
+    pair[1].send(b"x")
+    assert loop.run_until_complete(task) == b"x"
 
 
 def test_tls_sockets_are_refused(loop, pair):
