@@ -233,6 +233,25 @@ def is_open(fd: int) -> bool:
     return True
 
 
+ACCEPT_FAILED = "Error on transport creation for incoming connection"
+
+
+def only_told_in_debug_mode(
+    loop: asyncio.AbstractEventLoop, errors: list[dict]
+) -> bool:
+    """Whether nothing was reported but what debug mode adds.
+
+    asyncio reports there that an incoming connection came to nothing.
+    """
+    messages = {context["message"] for context in errors}
+    return messages <= ({ACCEPT_FAILED} if loop.get_debug() else set())
+
+
+def keys(context: dict) -> set[str]:
+    """The keys of a report, without those of debug mode."""
+    return set(context) - {"source_traceback", "handle_traceback"}
+
+
 def is_borrowed(thing: object) -> bool:
     """Whether the object, or the method, is asyncio's own Python code.
 

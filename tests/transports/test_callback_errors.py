@@ -6,7 +6,7 @@ import pytest
 
 from support.loops import PY314, collect_errors
 from support.net import (
-    FAMILIES, BufferedRecorder, Recorder, in_loop, is_borrowed, link, pair,
+    FAMILIES, BufferedRecorder, Recorder, in_loop, is_borrowed, keys, link, pair,
     quiet, receive, settle, until,
 )
 
@@ -110,7 +110,7 @@ async def test_an_error_in_connection_made_leaves_the_connection(loop):
         assert context["message"].startswith("Exception in callback ")
         assert "connection_made" in context["message"]
         assert isinstance(context["handle"], asyncio.Handle)
-        assert set(context) == {"message", "exception", "handle"}
+        assert keys(context) == {"message", "exception", "handle"}
         # It lives on: reading has started all the same.
         peer.send(b"x")
         await until(lambda: protocol.data == b"x")
@@ -134,7 +134,7 @@ async def test_an_error_in_connection_lost_still_frees_everything(
         [context] = errors
         assert context["exception"] is error
         assert context["message"].startswith("Exception in callback ")
-        assert set(context) == {"message", "exception", "handle"}
+        assert keys(context) == {"message", "exception", "handle"}
         assert sock.fileno() == -1
         assert transport.get_protocol() is None
 

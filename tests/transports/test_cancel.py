@@ -16,7 +16,9 @@ import pytest
 
 from support.leakcheck import open_fds
 from support.loops import collect_errors, run_turns
-from support.net import Recorder, is_borrowed, pair, refused_address
+from support.net import (
+    Recorder, is_borrowed, only_told_in_debug_mode, pair, refused_address,
+)
 
 # More turns than any of them takes.
 MOST = 40
@@ -271,6 +273,8 @@ def test_a_cancelled_accept_disturbs_nobody(loop, turns):
         # the collector.
         warnings.simplefilter("ignore", ResourceWarning)
         cancel_all(loop, factory, made, turns)
+        assert only_told_in_debug_mode(loop, errors)
+        errors.clear()
         gc.collect()
     assert errors == []
 

@@ -10,8 +10,10 @@ import ssl
 
 import pytest
 
+from support.loops import collect_errors
 from support.net import (
-    Recorder, in_loop, link, pair, quiet, settle, until,
+    Recorder, in_loop, link, only_told_in_debug_mode, pair, quiet, settle,
+    until,
 )
 from support.tls import NAME, client_context, server_context
 
@@ -76,11 +78,13 @@ async def test_the_host_is_the_name_that_is_checked(loop):
     )
     await talk(transport, protocol)
     # The handshake's error is the caller's; the server says nothing.
+    errors = collect_errors(loop)
     with pytest.raises(ssl.SSLCertVerificationError):
         await loop.create_connection(
             lambda: Recorder(loop), "other.name", 443, ssl=client_context()
         )
     await quiet()
+    assert only_told_in_debug_mode(loop, errors)
     await finish(server)
 
 
@@ -119,12 +123,14 @@ async def test_ssl_true_takes_the_default_context(loop):
         Shout, "127.0.0.1", 0, ssl=server_context()
     )
     # Nobody but this test trusts the certificate.
+    errors = collect_errors(loop)
     with pytest.raises(ssl.SSLCertVerificationError):
         await loop.create_connection(
             lambda: Recorder(loop), *server.sockets[0].getsockname(),
             ssl=True, server_hostname=NAME,
         )
     await quiet()
+    assert only_told_in_debug_mode(loop, errors)
     await finish(server)
 
 
