@@ -10,7 +10,7 @@ import ssl
 import asyncloop
 import pytest
 
-from support.loops import PY312, PY313
+from support.loops import PY313
 from support.net import (
     Recorder, in_loop, is_open, quiet, receive, refused_address, settle,
     until,
@@ -510,4 +510,4 @@ async def test_connections_of_a_hand_made_server(loop):
     listener.close()
     await quiet()
     assert all(p.calls == ["made", "eof", "lost"] for p in protocols)
-    assert PY312 or len(protocols) == 30
+    assert len(protocols) == 30

@@ -6,8 +6,8 @@ import pytest
 
 from support.loops import PY314, collect_errors
 from support.net import (
-    FAMILIES, BufferedRecorder, Recorder, in_loop, is_borrowed, keys, link, pair,
-    quiet, receive, settle, until,
+    FAMILIES, BufferedRecorder, Recorder, in_loop, is_borrowed, keys, link,
+    pair, quiet, receive, settle, until,
 )
 
 families = pytest.mark.parametrize("family", FAMILIES)
