@@ -123,9 +123,9 @@ core_exec(PyObject *module)
     al_fork_setup();
     if (al_context_setup(st) < 0 || al_asyncio_setup(module, st) < 0 ||
         al_handle_setup(module, st) < 0 || al_native_setup(module, st) < 0 ||
-        al_op_setup(module, st) < 0 ||
-        al_socket_setup(module, st) < 0 || al_pipe_setup(module, st) < 0 ||
-        al_listener_setup(module, st) < 0 || al_server_setup(module, st) < 0) {
+        al_op_setup(module, st) < 0 || al_socket_setup(module, st) < 0 ||
+        al_pipe_setup(module, st) < 0 || al_listener_setup(module, st) < 0 ||
+        al_server_setup(module, st) < 0) {
         return -1;
     }
     return al_loop_type_setup(module, st);

@@ -24,7 +24,9 @@
     AL_KIND(timer_handle)                                                     \
     AL_KIND(handle_pool)                                                      \
     AL_KIND(watch)                                                            \
-    AL_KIND(wake)
+    AL_KIND(wake)                                                             \
+    AL_KIND(transport)                                                        \
+    AL_KIND(listener)
 
 #if AL_DEBUG
 

@@ -22,11 +22,12 @@
 
 typedef struct {
     PyObject_HEAD
-    LoopObject *loop;  /* strong */
-    PyObject *sock;    /* strong: the listening socket's object */
-    PyObject *factory; /* strong: makes protocols */
-    PyObject *server;  /* strong, or NULL */
-    PyObject *context; /* strong: the caller's; NULL: the empty one */
+    struct al_state *st; /* borrowed */
+    LoopObject *loop;    /* strong */
+    PyObject *sock;      /* strong: the listening socket's object */
+    PyObject *factory;   /* strong: makes protocols */
+    PyObject *server;    /* strong, or NULL */
+    PyObject *context;   /* strong: the caller's; NULL: the empty one */
     /* What asyncio's own code gets for TLS: strong, NULL without. */
     PyObject *ssl_context;
     PyObject *ssl_arguments; /* (handshake timeout, shutdown timeout) */
@@ -430,6 +431,7 @@ listener_tp_dealloc(PyObject *op)
 
     PyObject_GC_UnTrack(op);
     (void)listener_tp_clear(op);
+    AL_LEDGER_FREED(((ListenerObject *)op)->st, listener);
     tp->tp_free(op);
     Py_DECREF(tp);
 }
@@ -478,6 +480,8 @@ listener_new(LoopObject *loop, PyObject *factory, PyObject *sock,
         return NULL;
     }
     self->loop = (LoopObject *)Py_NewRef((PyObject *)loop);
+    self->st = loop->st;
+    AL_LEDGER_MADE(self->st, listener);
     self->factory = Py_NewRef(factory);
     self->sock = Py_NewRef(sock);
     self->server = server == Py_None ? NULL : Py_XNewRef(server);

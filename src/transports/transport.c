@@ -29,6 +29,7 @@ al_transport_init(al_transport *self, LoopObject *loop, PyObject *protocol,
     bool failed;
 
     self->st = loop->st;
+    AL_LEDGER_MADE(self->st, transport);
     self->fd = -1;
     self->user.owner = (PyObject *)self;
     self->user.on_event = transport_on_event;
@@ -711,6 +712,9 @@ al_transport_tp_dealloc(PyObject *op)
         self->kind->discard(self);
     }
     (void)al_transport_tp_clear(op);
+    if (self->st != NULL) {
+        AL_LEDGER_FREED(self->st, transport);
+    }
     tp->tp_free(op);
     Py_DECREF(tp);
 }
