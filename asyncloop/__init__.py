@@ -18,6 +18,7 @@ __all__ = (
     "EventLoopPolicy",
     "Loop",
     "Metrics",
+    "ThreadPoolExecutor",
     "__version__",
     "build_info",
     "install",
@@ -28,6 +29,7 @@ __all__ = (
 
 if TYPE_CHECKING:
     from asyncloop._core import _EventLoopPolicy as EventLoopPolicy
+    from asyncloop._executor import ThreadPoolExecutor
     from asyncloop._metrics import Metrics
     from asyncloop._policy import install
 
@@ -43,6 +45,11 @@ def __getattr__(name: str) -> object:
         from asyncloop import _policy
 
         return _policy.lookup(name)
+    # What the executor stands on takes time to import.
+    if name == "ThreadPoolExecutor":
+        from asyncloop import _executor
+
+        return _executor.ThreadPoolExecutor
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -7,6 +7,9 @@
 #include "api/loop_type.h"
 #include "api/policy.h"
 #include "base/uvcompat.h"
+#include "executors/executor.h"
+#include "executors/item.h"
+#include "executors/queue.h"
 #include "futures/layout.h"
 #include "futures/native.h"
 #include "futures/wake.h"
@@ -109,6 +112,7 @@ static PyMethodDef core_functions[] = {
 #if AL_DEBUG
     {"_ledger", core_ledger, METH_NOARGS, NULL},
 #endif
+    AL_EXECUTOR_FUNCTIONS,
     AL_LAYOUT_FUNCTIONS,
     AL_SERVER_FUNCTIONS,
     {NULL},
@@ -123,6 +127,7 @@ core_exec(PyObject *module)
     al_fork_setup();
     if (al_context_setup(st) < 0 || al_asyncio_setup(module, st) < 0 ||
         al_handle_setup(module, st) < 0 || al_native_setup(module, st) < 0 ||
+        al_item_setup(module, st) < 0 || al_queue_setup(module, st) < 0 ||
         al_op_setup(module, st) < 0 || al_socket_setup(module, st) < 0 ||
         al_pipe_setup(module, st) < 0 || al_listener_setup(module, st) < 0 ||
         al_server_setup(module, st) < 0) {

@@ -26,7 +26,9 @@ except ImportError:
 
 # Starting a thread allocates in the other thread, too: an allocation that
 # fails there ends it before it can stop the loop.
-OTHER_THREADS = {"another_thread", "an_executor"}
+OTHER_THREADS = {
+    "another_thread", "an_executor", "an_executor_in_every_way",
+}
 
 # The callback that was to stop the loop may be the one that fails, and such
 # an error is reported, not raised: an alarm ends the attempt. Where even that

@@ -352,6 +352,32 @@ def an_executor(loop: Loop) -> None:
 
 
 @scenario
+def an_executor_in_every_way(loop: Loop) -> None:
+    """Results, exceptions, functions cancelled before and while they run,
+    and a loop that closes before the outcome comes."""
+    if type(loop).__module__ == "asyncloop":
+        from asyncloop import ThreadPoolExecutor
+    else:
+        from concurrent.futures import ThreadPoolExecutor
+
+    async def main() -> None:
+        release = threading.Event()
+        futures = [loop.run_in_executor(pool, nothing, n) for n in range(20)]
+        futures.append(loop.run_in_executor(pool, fail))
+        futures.append(loop.run_in_executor(pool, release.wait, 10))
+        futures += [loop.run_in_executor(pool, nothing, [n]) for n in range(9)]
+        for future in futures[-10:-4]:
+            future.cancel()
+        release.set()
+        await asyncio.gather(*futures, return_exceptions=True)
+        pool.submit(nothing, 1).result()
+
+    with ThreadPoolExecutor(2) as pool:
+        loop.run_until_complete(main())
+        loop.run_in_executor(pool, nothing)
+
+
+@scenario
 def debug_mode(loop: Loop) -> None:
     loop.set_debug(True)
     loop.call_soon(nothing, 1, 2)

@@ -11,6 +11,7 @@
 
 #include "api/loop_type.h"
 
+#include "executors/executor.h"
 #include "futures/create.h"
 #include "futures/native.h"
 #include "loop/lifecycle.h"
@@ -215,6 +216,7 @@ static PyMethodDef loop_methods[] = {
     AL_LIFE_LOOP_METHODS,
     AL_SCHED_LOOP_METHODS,
     AL_CREATE_LOOP_METHODS,
+    AL_EXECUTOR_LOOP_METHODS,
     AL_READER_LOOP_METHODS,
     AL_CALLS_LOOP_METHODS,
     AL_SENDFILE_LOOP_METHODS,
@@ -285,6 +287,7 @@ loop_tp_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     self->clock_resolution = 1e-9;
     al_watch_setup_loop(self);
     al_native_setup_loop(self);
+    al_executor_setup_loop(self);
     if (al_loop_open(self) < 0 || ask_debug_mode(self) < 0 ||
         al_life_look_for_overrides(self) < 0) {
         Py_DECREF(self);
@@ -314,6 +317,9 @@ loop_tp_setattro(PyObject *op, PyObject *name, PyObject *value)
     else if (PyUnicode_Compare(name, st->str_call_soon) == 0 ||
              PyUnicode_Compare(name, st->str_get_debug) == 0) {
         self->short_cut_on_instance = is_set;
+    }
+    else if (PyUnicode_Compare(name, st->str_call_soon_threadsafe) == 0) {
+        self->threadsafe_on_instance = is_set;
     }
     else {
         return 0;
@@ -365,6 +371,7 @@ loop_tp_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(self->exception_handler);
     Py_VISIT(self->task_factory);
     Py_VISIT(self->default_executor);
+    Py_VISIT(self->late_queue);
     Py_VISIT(self->asyncgens);
     Py_VISIT(self->transports);
     Py_VISIT(self->signal_handlers);
@@ -387,6 +394,8 @@ loop_tp_clear(PyObject *op)
     Py_CLEAR(self->exception_handler);
     Py_CLEAR(self->task_factory);
     Py_CLEAR(self->default_executor);
+    self->late_station = NULL;
+    Py_CLEAR(self->late_queue);
     Py_CLEAR(self->asyncgens);
     Py_CLEAR(self->transports);
     Py_CLEAR(self->signal_handlers);
@@ -491,10 +500,12 @@ al_loop_type_setup(PyObject *module, struct al_state *st)
     }
     st->loop_time = PyObject_GetAttr(loop_class, st->str_time);
     st->loop_call_soon = PyObject_GetAttr(loop_class, st->str_call_soon);
+    st->loop_call_soon_threadsafe =
+        PyObject_GetAttr(loop_class, st->str_call_soon_threadsafe);
     st->loop_get_debug = PyObject_GetAttr(loop_class, st->str_get_debug);
     st->loop_class = loop_class;
     if (st->loop_time == NULL || st->loop_call_soon == NULL ||
-        st->loop_get_debug == NULL) {
+        st->loop_call_soon_threadsafe == NULL || st->loop_get_debug == NULL) {
         return -1;
     }
     if (PyModule_AddType(module, st->loop_core_type) < 0) {

@@ -77,6 +77,16 @@ al_native_new_task(LoopObject *self, PyObject *coro, PyObject *name,
     return (PyObject *)task;
 }
 
+int
+al_native_set_result_steal(LoopObject *self, PyObject *op, PyObject *result)
+{
+    al_future *future = (al_future *)op;
+
+    future->result = result; /* the future's */
+    future->state = AL_FINISHED;
+    return al_step_queue_callbacks(self, future);
+}
+
 /* May the ring hold this object as a task of this loop? */
 static bool
 is_our_task(LoopObject *self, PyObject *op)
@@ -304,6 +314,16 @@ al_native_new_future(LoopObject *self)
 {
     (void)self;
     Py_UNREACHABLE(); /* al_loop_is_native is false */
+}
+
+int
+al_native_set_result_steal(LoopObject *self, PyObject *future,
+                           PyObject *result)
+{
+    (void)self;
+    (void)future;
+    (void)result;
+    Py_UNREACHABLE();
 }
 
 PyObject *

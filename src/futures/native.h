@@ -44,6 +44,12 @@ int al_native_wake(LoopObject *self, PyObject *task, PyObject *error_steal);
 int al_native_throw_soon_steal(LoopObject *self, al_task *task,
                                PyObject *error);
 
+/* Give a pending future of asyncio's exact type its result, and queue its
+ * callbacks. Steals the result. 0, or -1 with an exception set. Only while
+ * al_loop_is_native. */
+int al_native_set_result_steal(LoopObject *self, PyObject *future,
+                               PyObject *result);
+
 /* The members of al_task_ops. */
 int al_native_run_steal(LoopObject *self, PyObject *task);
 int al_native_take(LoopObject *self, PyObject *callback, PyObject *const *args,

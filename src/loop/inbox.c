@@ -37,6 +37,7 @@ wake_on_sent(uv_poll_t *poll, int status, int events)
     uint64_t count;
 
     (void)!read(self->wake_fd, &count, sizeof(count));
+    self->was_called = true;
     al_loop_enter(self);
 }
 
@@ -93,7 +94,7 @@ void
 al_inbox_close(LoopObject *self)
 {
     /* In a forked child the threads that were in a wake-up are not there. */
-    while (self->wakers != 0 && !al_loop_is_foreign(self)) {
+    while (atomic_load(&self->wakers) != 0 && !al_loop_is_foreign(self)) {
         Py_BEGIN_ALLOW_THREADS
         sched_yield();
         Py_END_ALLOW_THREADS
@@ -108,19 +109,41 @@ al_inbox_close(LoopObject *self)
     }
 }
 
+bool
+al_inbox_claim(LoopObject *self)
+{
+    if (!self->sleeping || self->fork_generation != al_fork_generation) {
+        return false;
+    }
+    self->sleeping = false; /* one wake-up serves all that queue until then */
+    atomic_fetch_add(&self->wakers, 1);
+    return true;
+}
+
+void
+al_inbox_send(LoopObject *self)
+{
+    /* Whether it spins or is in a poll may have changed since the claim, but
+     * then it has had the GIL and seen what was queued. */
+    if (atomic_load(&self->spinning)) {
+        atomic_store(&self->spin_is_over, true);
+    }
+    else {
+        wake_send(self);
+    }
+    atomic_fetch_sub(&self->wakers, 1); /* from here on it may be gone */
+}
+
 void
 al_inbox_wake(LoopObject *self)
 {
-    if (!self->sleeping || self->fork_generation != al_fork_generation) {
+    if (!al_inbox_claim(self)) {
         return;
     }
-    self->sleeping = false; /* one wake-up serves all that queue until then */
-    self->wakers++;
     /* The loop needs the GIL as its first act. Sending and yielding without
      * it lets the loop run at once: half the time of a round trip. */
     Py_BEGIN_ALLOW_THREADS
-    wake_send(self);
+    al_inbox_send(self);
     (void)sched_yield();
     Py_END_ALLOW_THREADS
-    self->wakers--;
 }

@@ -9,6 +9,13 @@
  * caller holds a reference to the loop. */
 void al_inbox_wake(LoopObject *self);
 
+/* The same in two steps, for who gives up the GIL in between. claim, with the
+ * GIL: does the loop sleep, and nobody has claimed to wake it yet? Then the
+ * caller must send, preferably without the GIL. The loop stays alive and open
+ * until that has happened. */
+bool al_inbox_claim(LoopObject *self);
+void al_inbox_send(LoopObject *self);
+
 /* Open the wake handle. 0 or a libuv code. */
 int al_inbox_open(LoopObject *self);
 

@@ -167,12 +167,16 @@ al_life_look_for_overrides(LoopObject *self)
         class_overrides(self, st->str_call_soon, st->loop_call_soon);
     int get_debug =
         class_overrides(self, st->str_get_debug, st->loop_get_debug);
-    if (time < 0 || call_soon < 0 || get_debug < 0) {
+    int threadsafe = class_overrides(self, st->str_call_soon_threadsafe,
+                                     st->loop_call_soon_threadsafe);
+    if (time < 0 || call_soon < 0 || get_debug < 0 || threadsafe < 0) {
         return -1;
     }
     self->time_is_overridden = time || self->time_on_instance;
     self->no_short_cuts =
         call_soon || get_debug || self->short_cut_on_instance;
+    self->threadsafe_is_overridden =
+        threadsafe || self->threadsafe_on_instance;
     return 0;
 }
 

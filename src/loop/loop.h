@@ -27,6 +27,7 @@
 #include "handles/handle.h"
 #include "loop/counters.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 /* Reads go to one buffer of the loop's, and become `bytes` of their size. */
@@ -80,11 +81,22 @@ struct al_task_ops {
     void (*leave_task)(struct LoopObject *self);
 };
 
+/* What executors/, a layer above, does with outcomes in the ready ring and
+ * with the workers that the loop has given work. */
+struct al_work_ops {
+    /* Give a future its outcome. Steals the entry. 0, or -1: an exception
+     * leaves the loop. */
+    int (*deliver_steal)(struct LoopObject *self, PyObject *item);
+    /* Tell a worker that there is work; with or without the GIL. */
+    void (*wake_worker)(void *station);
+};
+
 typedef struct LoopObject {
     PyObject_HEAD
     struct al_state *st; /* borrowed; the type keeps the module alive */
 
-    /* What is to be run: handles and tasks, a reference to each. */
+    /* What is to be run: handles, tasks and outcomes of executors, a
+     * reference to each. */
     al_ring ready;
     size_t ops_end; /* position in `ready`; see op_on_event in sockets/op.c */
     al_heap timers; /* nodes of TimerHandleObjects, a reference each */
@@ -97,13 +109,15 @@ typedef struct LoopObject {
     bool stopping;
     bool running;
     bool debug;
-    bool time_on_instance;      /* set on this loop, not on its class */
-    bool short_cut_on_instance; /* call_soon or get_debug, likewise */
-    bool time_is_overridden;    /* `time` is not ours: ask the attribute */
-    bool no_short_cuts;         /* nor call_soon or get_debug: go by them */
-    bool poll_soon;             /* something new to watch: poll this turn */
-    bool hold_events;           /* what is ready runs before they do */
-    bool signal_arrived;        /* poll: the wake-up pipe has bytes */
+    bool time_on_instance;         /* set on this loop, not on its class */
+    bool short_cut_on_instance;    /* call_soon or get_debug, likewise */
+    bool threadsafe_on_instance;   /* call_soon_threadsafe, likewise */
+    bool time_is_overridden;       /* `time` is not ours: ask the attribute */
+    bool no_short_cuts;            /* nor call_soon or get_debug: go by them */
+    bool threadsafe_is_overridden; /* nor call_soon_threadsafe */
+    bool poll_soon;                /* something new to watch: poll this turn */
+    bool hold_events;              /* what is ready runs before they do */
+    bool signal_arrived;           /* poll: the wake-up pipe has bytes */
     bool got_event;           /* poll: the first event of this poll was seen */
     bool gil_released;        /* poll: by run.c, around a blocking poll */
     bool sleeping;            /* a blocking poll is about to be or is on */
@@ -159,7 +173,20 @@ typedef struct LoopObject {
     const struct al_task_ops *task_ops;
     PyObject *current_task; /* borrowed; see futures/registry.h */
     bool stepping;          /* likewise */
-    unsigned wakers; /* threads that are sending a wake-up without the GIL */
+    atomic_uint wakers;     /* threads that have claimed to send a wake-up */
+
+    /* Functions in executors: executors/. */
+    const struct al_work_ops *work_ops;
+    size_t work_pending;  /* outcomes that have not come */
+    bool work_is_quick;   /* the last ones came soon */
+    void *late_station;   /* a worker to be told when the GIL is given up */
+    PyObject *late_queue; /* strong: the queue that it is of */
+
+    /* Sleeping without a poll: spin_for_calls in run.c. */
+    bool was_called;      /* poll: it was ended by a call from a thread */
+    bool calls_are_quick; /* the last one came soon */
+    atomic_bool spinning;
+    atomic_bool spin_is_over;
 
     al_counters counters;
 

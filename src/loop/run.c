@@ -18,6 +18,8 @@
 #include "py/context.h"
 #include "py/error.h"
 
+#include <sched.h>
+
 /* With callbacks waiting, how long I/O may go unseen: a poll costs 0.17 us,
  * so looking every 50 us takes 0.3 %, looking every turn half of the time. */
 #define POLL_BUDGET_NS (50 * AL_NS_PER_US)
@@ -29,6 +31,11 @@
  * (one a nanosecond is below every counter in use, so we poll too often). */
 #define RATE_SPAN_NS AL_NS_PER_MS
 #define BUDGET_GUESS ((uint64_t)POLL_BUDGET_NS / 4)
+
+/* How long a loop that expects to hear soon from another thread yields before
+ * it blocks; and the length of a sleep that would have been worth it. */
+#define SPIN_NS (10 * AL_NS_PER_US)
+#define USEFUL_SPIN_NS (50 * AL_NS_PER_US)
 
 /* Queued handles beyond which an idle loop gives memory back. */
 #define TRIM_SLABS 4
@@ -341,6 +348,23 @@ send_written(LoopObject *self, int rc)
     return -1;
 }
 
+/* Run an entry that is no task, or one in debug mode.
+ * 0, or -1 with an exception set that leaves the loop. */
+static inline int
+run_other_steal(LoopObject *self, PyObject *entry)
+{
+    struct al_state *st = self->st;
+
+    if (Py_IS_TYPE(entry, st->work_item_type)) {
+        return self->work_ops->deliver_steal(self, entry);
+    }
+    if (Py_IS_TYPE(entry, (PyTypeObject *)st->aio_Task)) {
+        /* Debug mode came on meanwhile: as a callback, it is timed. */
+        entry = self->task_ops->as_handle_steal(self, entry);
+    }
+    return entry == NULL ? -1 : handle_run_steal(self, (HandleObject *)entry);
+}
+
 static int
 run_entries(LoopObject *self, size_t count)
 {
@@ -356,12 +380,7 @@ run_entries(LoopObject *self, size_t count)
             if (self->current_task != NULL) {
                 self->task_ops->leave_task(self);
             }
-            if (Py_IS_TYPE(entry, task_type)) {
-                /* Debug mode came on meanwhile: as a callback, it is timed. */
-                entry = self->task_ops->as_handle_steal(self, entry);
-            }
-            rc = entry == NULL ? -1
-                               : handle_run_steal(self, (HandleObject *)entry);
+            rc = run_other_steal(self, entry);
         }
         if (self->flush_first != NULL && send_written(self, rc) < 0) {
             rc = -1;
@@ -469,6 +488,49 @@ poll_now(LoopObject *self)
     return poll_finish(self);
 }
 
+/* Work was given to an executor and its worker not told so far: it would only
+ * have waited for the GIL. */
+static inline void
+tell_worker(LoopObject *self)
+{
+    void *station = self->late_station;
+
+    if (station != NULL) {
+        self->late_station = NULL;
+        /* In a forked child there is no such thread, and its lock may be
+         * held for ever. */
+        if (self->fork_generation == al_fork_generation) {
+            self->work_ops->wake_worker(station);
+        }
+    }
+}
+
+/* Other threads were quick to call or to answer of late: let them run for a
+ * moment, without a poll. Something may be ready then; if not, the next sleeps
+ * are without, until one has been short again. */
+static void
+spin_for_calls(LoopObject *self)
+{
+    int64_t start = al_clock_ns();
+    int64_t now;
+
+    atomic_store(&self->spin_is_over, false);
+    atomic_store(&self->spinning, true);
+    self->sleeping = true;
+    PyThreadState *tstate = PyEval_SaveThread();
+    tell_worker(self);
+    do {
+        (void)sched_yield();
+        now = al_clock_ns();
+    } while (!atomic_load(&self->spin_is_over) && now - start < SPIN_NS);
+    PyEval_RestoreThread(tstate);
+    self->sleeping = false;
+    atomic_store(&self->spinning, false);
+    self->counters.waiting_ns += now - start;
+    self->work_is_quick = self->calls_are_quick =
+        al_ring_len(&self->ready) != 0;
+}
+
 /* Block until something arrives, other Python threads running meanwhile.
  * Nothing is ready, and the timer is armed. */
 static int
@@ -477,15 +539,19 @@ poll_blocking(LoopObject *self)
     poll_begin(self);
     int64_t start = al_clock_ns();
     self->sleeping = true; /* seen by call_soon_threadsafe, under the GIL */
+    self->was_called = false;
     self->gil_released = true;
     self->tstate = PyEval_SaveThread();
+    tell_worker(self);
     (void)uv_run(&self->uv, UV_RUN_ONCE);
     if (self->gil_released) {
         PyEval_RestoreThread(self->tstate);
         self->gil_released = false;
     }
     self->sleeping = false;
-    self->counters.waiting_ns += al_clock_ns() - start;
+    int64_t slept = al_clock_ns() - start;
+    self->counters.waiting_ns += slept;
+    self->calls_are_quick = self->was_called && slept < USEFUL_SPIN_NS;
     return poll_finish(self);
 }
 
@@ -548,7 +614,10 @@ tell_profiler(LoopObject *self)
 static int
 wait_for_events(LoopObject *self)
 {
-    if (poll_now(self) < 0) {
+    bool spin = self->calls_are_quick ||
+                (self->work_is_quick && self->work_pending != 0);
+
+    if ((!spin || poll_is_due(self)) && poll_now(self) < 0) {
         return -1;
     }
     if (al_ring_len(&self->ready) != 0 || self->stopping) {
@@ -558,6 +627,12 @@ wait_for_events(LoopObject *self)
     self->task_ops->leave_task(self);
     if (tell_profiler(self) < 0) {
         return -1;
+    }
+    if (spin) {
+        spin_for_calls(self);
+        if (al_ring_len(&self->ready) != 0 || self->stopping) {
+            return tell_profiler(self);
+        }
     }
     int64_t now = 0;
     if (self->timers.len != 0) {
@@ -632,6 +707,7 @@ loop_turn(LoopObject *self)
         rc = wait_for_events(self);
     }
     else if (poll_is_due(self)) {
+        tell_worker(self); /* the loop is busy: the GIL has to be asked for */
         rc = poll_now(self);
     }
     if (self->counters.iterations % AL_DELAY_SAMPLE_TURNS == 0) {
@@ -659,6 +735,7 @@ al_loop_run(LoopObject *self)
     while (rc == 0) {
         rc = loop_turn(self);
     }
+    tell_worker(self);
     PyObject *error = rc < 0 ? al_err_take() : NULL;
     al_run_leave_context(self);
     self->task_ops->leave_task(self);

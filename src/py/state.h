@@ -33,6 +33,9 @@
     AL_NAME(aio_set_running_loop, "asyncio.events", "_set_running_loop")      \
     AL_NAME(aio_get_running_loop, "asyncio.events", "_get_running_loop")      \
     AL_NAME(aio_get_future_loop, "asyncio.futures", "_get_loop")              \
+    AL_NAME(aio_wrap_future, "asyncio.futures", "wrap_future")                \
+    AL_NAME(aio_convert_future_exc, "asyncio.futures", "_convert_future_exc") \
+    AL_NAME(queue_Empty, "_queue", "Empty")                                   \
     AL_NAME(CancelledError, "asyncio.exceptions", "CancelledError")           \
     AL_NAME(InvalidStateError, "asyncio.exceptions", "InvalidStateError")     \
     AL_NAME(aio_set_result_unless_cancelled, "asyncio.futures",               \
@@ -63,6 +66,12 @@
 /* Interned strings: AL_STR(name), the field is str_<name>. */
 #define AL_STRINGS(AL_STR)                                                    \
     AL_STR(future)                                                            \
+    AL_STR(_enqueue)                                                          \
+    AL_STR(_work_queue)                                                       \
+    AL_STR(executor)                                                          \
+    AL_STR(func)                                                              \
+    AL_STR(run_in_executor)                                                   \
+    AL_STR(submit)                                                            \
     AL_STR(enabled)                                                           \
     AL_STR(fd)                                                                \
     AL_STR(_ThreadSafeHandle)                                                 \
@@ -175,7 +184,8 @@ struct al_state {
     PyObject *kw_wait;              /* ("wait",) */
     PyObject *kw_msg;               /* ("msg",) */
     PyObject *kw_context;           /* ("context",) */
-    PyObject *loop_call_soon; /* Loop.call_soon and get_debug, likewise */
+    PyObject *loop_call_soon;       /* and of these three, likewise */
+    PyObject *loop_call_soon_threadsafe;
     PyObject *loop_get_debug;
     bool direct_contexts; /* contexts are as py/context.h says */
 
@@ -185,6 +195,12 @@ struct al_state {
     PyTypeObject *datagram_type;
     PyTypeObject *listener_type;
     PyObject *server_class; /* asyncloop.Server, set by _server.py */
+
+    /* Executors. */
+    PyTypeObject *work_queue_type;
+    PyTypeObject *work_item_type;
+    PyObject *pool_class;  /* asyncloop.ThreadPoolExecutor, once needed */
+    PyObject *pool_submit; /* its submit as it should be; None: was replaced */
 
     /* Tasks; futures/ fills this in. */
     PyTypeObject *wake_type;
