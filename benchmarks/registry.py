@@ -27,6 +27,7 @@ SUBJECTS = (
     "scheduling",
     "timers",
     "tasks",
+    "executors",
     "network",
     "streams",
     "web",
