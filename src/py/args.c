@@ -90,3 +90,19 @@ al_args_fileno(PyObject *object, PyObject *str_fileno)
     Py_DECREF(number);
     return fd;
 }
+
+PyObject *
+al_args_pass_on(PyObject *cold_methods, const char *name, PyObject *self,
+                PyObject *args, PyObject *kwargs)
+{
+    PyObject *function = PyObject_GetAttrString(cold_methods, name);
+    PyObject *first = function == NULL ? NULL : PyTuple_Pack(1, self);
+    PyObject *all = first == NULL ? NULL : PySequence_Concat(first, args);
+    PyObject *result =
+        all == NULL ? NULL : PyObject_Call(function, all, kwargs);
+
+    Py_XDECREF(function);
+    Py_XDECREF(first);
+    Py_XDECREF(all);
+    return result;
+}

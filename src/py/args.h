@@ -26,6 +26,11 @@ PyObject *al_args_one(const char *method, PyObject *name,
                       PyObject *const *args, Py_ssize_t nargs,
                       PyObject *kwnames);
 
+/* Call the standard library's method `name` of a loop, which ours stands
+ * before. New reference, or NULL with an exception set. */
+PyObject *al_args_pass_on(PyObject *cold_methods, const char *name,
+                          PyObject *self, PyObject *args, PyObject *kwargs);
+
 /* What `object.fileno()` gives (the name is passed): a descriptor, or -1 with
  * an exception set. */
 int al_args_fileno(PyObject *object, PyObject *str_fileno);

@@ -554,6 +554,11 @@ al_listener_py_start_serving(PyObject *op, PyObject *args, PyObject *kwargs)
         return NULL;
     }
     ListenerObject *self = listener_new(loop, factory, sock, server);
+    if (self == NULL && PyErr_ExceptionMatches(PyExc_TypeError)) {
+        PyErr_Clear(); /* a stand-in for a socket */
+        return al_args_pass_on(loop->st->cold_methods, "_start_serving", op,
+                               args, kwargs);
+    }
     if (self == NULL) {
         return NULL;
     }

@@ -618,6 +618,13 @@ al_socket_py_make_transport(PyObject *op, PyObject *args, PyObject *kwargs)
         return NULL;
     }
     int fd = al_args_fileno(sock, loop->st->str_fileno);
+    if (fd < 0 && PyErr_ExceptionMatches(PyExc_TypeError)) {
+        /* Not a descriptor's: the stand-in of a test, which asyncio's own
+         * transport takes. */
+        PyErr_Clear();
+        return al_args_pass_on(loop->st->cold_methods,
+                               "_make_socket_transport", op, args, kwargs);
+    }
     if (fd < 0) {
         return NULL;
     }
