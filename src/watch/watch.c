@@ -575,7 +575,9 @@ prepare_watch(LoopObject *self, al_watch *watch)
         }
     }
     else if (watch->state == AL_WATCH_ABSENT) {
-        return; /* its descriptor was closed since its event */
+        if (wanted != 0 && watch_arm(self, watch, wanted) == NULL) {
+            PyErr_Clear(); /* closed by the user */
+        }
     }
     else if (watch->state == AL_WATCH_ONCE) {
         return; /* removed and added again since its event */
@@ -611,6 +613,14 @@ watches_before_poll(LoopObject *self)
 
 /* --- what the layers above call ------------------------------------------- */
 
+/* Does the owner call al_watch_leave before it closes the descriptor? Then
+ * the kernel need not be told of each change, but of what holds at a poll. */
+static bool
+is_kept(const al_watch_user *user)
+{
+    return user != NULL && (user->owns_fd || user->connects);
+}
+
 /* Put `incoming` on a side of the watch of `fd`, which is made if there is
  * none, in place of what is there. 0 and the references are the watch's, or
  * -1 with an exception set and they are the caller's. */
@@ -623,10 +633,20 @@ watch_put(LoopObject *self, int fd, al_watch_side side, watch_side incoming,
     int wanted = events_of(side);
 
     if (watch == NULL) {
-        watch = table_replace(self, fd, wanted);
+        bool both = incoming.user != NULL && incoming.user->connects;
+        watch =
+            table_replace(self, fd, both ? UV_READABLE | UV_WRITABLE : wanted);
     }
     else {
         old = side_take(watch, side);
+        if (watch->state == AL_WATCH_ABSENT && is_kept(incoming.user)) {
+            /* Entered before the next poll, if it is not gone by then: a
+             * connection that is closed at once is never entered. */
+            watch->sides[side] = incoming;
+            watch_list(watch);
+            side_release(old, side, false);
+            return 0;
+        }
         watch = watch_arm(self, watch, wanted | watch_wanted(watch));
     }
     if (watch != NULL) {
@@ -756,7 +776,12 @@ al_watch_clear_user(LoopObject *self, int fd, al_watch_side side,
 
     if (watch != NULL && watch->sides[side].user == user) {
         (void)side_take(watch, side);
-        watch_narrow(self, watch);
+        if (watch->state == AL_WATCH_LEVEL && is_kept(user)) {
+            watch_list(watch); /* narrowed before the next poll */
+        }
+        else {
+            watch_narrow(self, watch);
+        }
         Py_DECREF(user->owner); /* the side's */
     }
 }
@@ -815,11 +840,14 @@ al_watch_forget_stale(LoopObject *self, int fd)
 {
     al_watch *watch = table_get(self, fd);
 
-    if (watch != NULL && watch->state != AL_WATCH_ABSENT) {
+    if (watch == NULL) {
+        return;
+    }
+    if (watch->state != AL_WATCH_ABSENT) {
         self->watches[fd] = NULL;
         watch_bury(watch);
-        drop_sides(watch, true);
     }
+    drop_sides(watch, true); /* those of one that is ABSENT only wait */
 }
 
 int

@@ -17,11 +17,15 @@
  *   EDGE    in the kernel, one event per arrival    al_watch_await_arrival
  *   SILENT  in the kernel, reports nothing          the event in ONCE;
  *                                                   watch_silence
- *   ABSENT  known to libuv, not to the kernel       al_watch_leave
+ *   ABSENT  known to libuv, not to the kernel       al_watch_leave; with a
+ *                                                   user it is LEVEL from the
+ *                                                   next poll on
  * Invariants:
  *   1. Whoever closes its descriptor after removing reader and writer leaves
  *      no event behind: the watch is then SILENT or DEAD, also in the ears of
- *      a kernel where a duplicate keeps the file alive.
+ *      a kernel where a duplicate keeps the file alive. Our own parts that
+ *      call al_watch_leave before they close are told of to the kernel no
+ *      sooner than the next poll.
  *   2. A watch never trusts that its descriptor is still the same file:
  *      arming goes through EPOLL_CTL_MOD, which fails when it is another, and
  *      a FRESH watch is compared by inode before libuv may touch it (libuv
@@ -63,6 +67,9 @@ typedef struct al_watch_user {
      * its number is no longer ours. Runs no foreign code. */
     void (*on_drop)(struct al_watch_user *user, al_watch_side side, bool gone);
     bool owns_fd; /* a transport or listener: add_reader is refused */
+    /* A connector: will call al_watch_leave, or pass the descriptor on to a
+     * transport, which reads it: so a new watch is opened for both sides. */
+    bool connects;
 } al_watch_user;
 
 /* Make `user` the reader or writer of `fd`; an earlier one is dropped. Nothing
