@@ -19,12 +19,13 @@ al_transport_file(al_transport *self)
         return self->file;
     }
     /* Without family and type the socket module asks the kernel. */
+    int protocol = self->socket_family == AF_UNIX ? 0 : IPPROTO_TCP;
     PyObject *socket =
         self->socket_family == AF_UNSPEC
             ? PyObject_CallFunction(self->st->socket_class, "iiii", -1, -1, -1,
                                     self->fd)
             : PyObject_CallFunction(self->st->socket_class, "iiii",
-                                    self->socket_family, SOCK_STREAM, 0,
+                                    self->socket_family, SOCK_STREAM, protocol,
                                     self->fd);
     /* From here on it owns the descriptor, and closing it is how we close. */
     self->file = socket;
