@@ -23,6 +23,7 @@ from asyncio.log import logger
 from collections.abc import Callable
 
 from asyncloop._compat import ASYNCIO_RESETS_AFTER_FORK
+from asyncloop._connect import ConnectMethods
 from asyncloop._serve import ServeMethods
 
 # Not imported at run time: typing takes longer than all of this package.
@@ -268,7 +269,9 @@ else:
     _namespace["__doc__"] = "asyncio's methods that Loop borrows."
     _StandardMethods = type("StandardMethods", (), _namespace)
 
-    class ColdMethods(_SignalMethods, ServeMethods, _StandardMethods):
+    class ColdMethods(
+        _SignalMethods, ConnectMethods, ServeMethods, _StandardMethods
+    ):
         """What Loop has beside its C type."""
 
         __slots__ = ()
@@ -316,5 +319,6 @@ def borrowed_methods() -> list[str]:
         and name not in native
         and name not in vars(_SignalMethods)
         and name not in vars(ServeMethods)
+        and name not in vars(ConnectMethods)
         and hasattr(asyncio.AbstractEventLoop, name)
     )

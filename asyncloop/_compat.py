@@ -15,6 +15,8 @@ HAS_POLICIES = sys.version_info < (3, 16)
 POLICIES_ARE_DEPRECATED = sys.version_info >= (3, 14)
 SERVER_KEEPS_ALIVE = sys.version_info >= (3, 13)
 SERVER_REMOVES_SOCKET_FILE = sys.version_info >= (3, 13)
+# _make_ssl_transport and its kin have the keyword `context`.
+TRANSPORTS_TAKE_CONTEXT = sys.version_info >= (3, 15)
 ASYNCIO_RESETS_AFTER_FORK = sys.version_info >= (3, 12)
 
 _format_source: Any = format_helpers._format_callback_source

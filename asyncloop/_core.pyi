@@ -135,6 +135,19 @@ class ServerCore:
     def close_clients(self) -> None: ...
     def abort_clients(self) -> None: ...
 
+# What the loop tries addresses with; not an attribute of the module.
+@final
+@type_check_only
+class _Connector:
+    @property
+    def pending(self) -> asyncio.Future[None] | None: ...
+    def make_transport(
+        self, factory: Callable[[], object], /
+    ) -> asyncio.Future[tuple[asyncio.Transport, Any]] | None: ...
+    def detach(self) -> socket | None: ...
+    def errors(self) -> list[Exception]: ...
+    def close(self) -> None: ...
+
 @final
 class SocketTransport(_FlowControlMixin): ...
 
@@ -339,6 +352,13 @@ class LoopCore:
     def _remove_reader(self, fd: FileDescriptorLike, /) -> bool: ...
     def _remove_writer(self, fd: FileDescriptorLike, /) -> bool: ...
     def _ensure_fd_no_transport(self, fd: FileDescriptorLike, /) -> None: ...
+    def _connect_literal(
+        self, host: object, port: object, family: object, proto: object, /
+    ) -> _Connector | None: ...
+    def _connect_infos(
+        self, infos: object, local_infos: object, delay: float | None, /
+    ) -> _Connector | None: ...
+    def _connect_path(self, path: object, /) -> _Connector | None: ...
     def _watched_events(self, fd: FileDescriptorLike, /) -> int: ...
     def _signal_wakeup_fd(self) -> int: ...
 
@@ -391,86 +411,46 @@ class Loop(LoopCore, ColdMethods, asyncio.AbstractEventLoop):
     ) -> tuple[str, str]: ...
 
     # Connections: a host and a port, or a socket.
-    if sys.version_info >= (3, 12):
-        @overload
-        async def create_connection(
-            self,
-            protocol_factory: Callable[[], _ProtocolT],
-            host: str = ...,
-            port: int = ...,
-            *,
-            ssl: _TLS = None,
-            family: int = 0,
-            proto: int = 0,
-            flags: int = 0,
-            sock: None = None,
-            local_addr: tuple[str, int] | None = None,
-            server_hostname: str | None = None,
-            ssl_handshake_timeout: float | None = None,
-            ssl_shutdown_timeout: float | None = None,
-            happy_eyeballs_delay: float | None = None,
-            interleave: int | None = None,
-            all_errors: bool = False,
-        ) -> tuple[asyncio.Transport, _ProtocolT]: ...
-        @overload
-        async def create_connection(
-            self,
-            protocol_factory: Callable[[], _ProtocolT],
-            host: None = None,
-            port: None = None,
-            *,
-            ssl: _TLS = None,
-            family: int = 0,
-            proto: int = 0,
-            flags: int = 0,
-            sock: socket,
-            local_addr: None = None,
-            server_hostname: str | None = None,
-            ssl_handshake_timeout: float | None = None,
-            ssl_shutdown_timeout: float | None = None,
-            happy_eyeballs_delay: float | None = None,
-            interleave: int | None = None,
-            all_errors: bool = False,
-        ) -> tuple[asyncio.Transport, _ProtocolT]: ...
-    else:
-        @overload
-        async def create_connection(
-            self,
-            protocol_factory: Callable[[], _ProtocolT],
-            host: str = ...,
-            port: int = ...,
-            *,
-            ssl: _TLS = None,
-            family: int = 0,
-            proto: int = 0,
-            flags: int = 0,
-            sock: None = None,
-            local_addr: tuple[str, int] | None = None,
-            server_hostname: str | None = None,
-            ssl_handshake_timeout: float | None = None,
-            ssl_shutdown_timeout: float | None = None,
-            happy_eyeballs_delay: float | None = None,
-            interleave: int | None = None,
-        ) -> tuple[asyncio.Transport, _ProtocolT]: ...
-        @overload
-        async def create_connection(
-            self,
-            protocol_factory: Callable[[], _ProtocolT],
-            host: None = None,
-            port: None = None,
-            *,
-            ssl: _TLS = None,
-            family: int = 0,
-            proto: int = 0,
-            flags: int = 0,
-            sock: socket,
-            local_addr: None = None,
-            server_hostname: str | None = None,
-            ssl_handshake_timeout: float | None = None,
-            ssl_shutdown_timeout: float | None = None,
-            happy_eyeballs_delay: float | None = None,
-            interleave: int | None = None,
-        ) -> tuple[asyncio.Transport, _ProtocolT]: ...
+    @overload
+    async def create_connection(
+        self,
+        protocol_factory: Callable[[], _ProtocolT],
+        host: str = ...,
+        port: int = ...,
+        *,
+        ssl: _TLS = None,
+        family: int = 0,
+        proto: int = 0,
+        flags: int = 0,
+        sock: None = None,
+        local_addr: tuple[str, int] | None = None,
+        server_hostname: str | None = None,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+        happy_eyeballs_delay: float | None = None,
+        interleave: int | None = None,
+        all_errors: bool = False,
+    ) -> tuple[asyncio.Transport, _ProtocolT]: ...
+    @overload
+    async def create_connection(
+        self,
+        protocol_factory: Callable[[], _ProtocolT],
+        host: None = None,
+        port: None = None,
+        *,
+        ssl: _TLS = None,
+        family: int = 0,
+        proto: int = 0,
+        flags: int = 0,
+        sock: socket,
+        local_addr: None = None,
+        server_hostname: str | None = None,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+        happy_eyeballs_delay: float | None = None,
+        interleave: int | None = None,
+        all_errors: bool = False,
+    ) -> tuple[asyncio.Transport, _ProtocolT]: ...
 
     async def create_unix_connection(
         self,

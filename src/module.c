@@ -17,6 +17,7 @@
 #include "loop/fork.h"
 #include "py/asyncio.h"
 #include "py/context.h"
+#include "servers/connector.h"
 #include "servers/listener.h"
 #include "servers/server.h"
 #include "sockets/op.h"
@@ -130,7 +131,8 @@ core_exec(PyObject *module)
         al_item_setup(module, st) < 0 || al_queue_setup(module, st) < 0 ||
         al_op_setup(module, st) < 0 || al_socket_setup(module, st) < 0 ||
         al_pipe_setup(module, st) < 0 || al_listener_setup(module, st) < 0 ||
-        al_server_setup(module, st) < 0) {
+        al_server_setup(module, st) < 0 ||
+        al_connector_setup(module, st) < 0) {
         return -1;
     }
     return al_loop_type_setup(module, st);

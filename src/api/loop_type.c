@@ -19,6 +19,7 @@
 #include "loop/sched.h"
 #include "metrics/snapshot.h"
 #include "py/error.h"
+#include "servers/connector.h"
 #include "servers/listener.h"
 #include "sockets/calls.h"
 #include "sockets/reader.h"
@@ -222,6 +223,7 @@ static PyMethodDef loop_methods[] = {
     AL_SENDFILE_LOOP_METHODS,
     AL_SOCKET_LOOP_METHODS,
     AL_LISTENER_LOOP_METHODS,
+    AL_CONNECTOR_LOOP_METHODS,
     AL_PIPE_LOOP_METHODS,
     AL_SIGNAL_LOOP_METHODS,
     AL_METRICS_LOOP_METHODS,
@@ -322,7 +324,12 @@ loop_tp_setattro(PyObject *op, PyObject *name, PyObject *value)
         self->threadsafe_on_instance = is_set;
     }
     else {
-        return 0;
+        int is_part = PyDict_Contains(st->connect_parts, name);
+        if (is_part <= 0) {
+            return is_part;
+        }
+        /* For good: who takes it back gets what does the same, slower. */
+        self->connect_on_instance = true;
     }
     return al_life_look_for_overrides(self);
 }
@@ -486,6 +493,32 @@ join_with_asyncio(struct al_state *st)
                                  "asyncio's event loop, in C over libuv.");
 }
 
+/* What asyncio's create_connection calls, and tests and libraries replace. A
+ * loop on which one of these is not ours connects by asyncio's rules. */
+static const char *const connect_parts[] = {
+    "sock_connect",           "_connect_sock",
+    "_ensure_resolved",       "_create_connection_transport",
+    "_make_socket_transport", "create_future",
+};
+
+static PyObject *
+find_connect_parts(PyObject *loop_class)
+{
+    PyObject *parts = PyDict_New();
+
+    for (size_t i = 0; parts != NULL && i < Py_ARRAY_LENGTH(connect_parts);
+         i++) {
+        PyObject *method =
+            PyObject_GetAttrString(loop_class, connect_parts[i]);
+        if (method == NULL ||
+            PyDict_SetItemString(parts, connect_parts[i], method) < 0) {
+            Py_CLEAR(parts);
+        }
+        Py_XDECREF(method);
+    }
+    return parts;
+}
+
 int
 al_loop_type_setup(PyObject *module, struct al_state *st)
 {
@@ -504,8 +537,10 @@ al_loop_type_setup(PyObject *module, struct al_state *st)
         PyObject_GetAttr(loop_class, st->str_call_soon_threadsafe);
     st->loop_get_debug = PyObject_GetAttr(loop_class, st->str_get_debug);
     st->loop_class = loop_class;
-    if (st->loop_time == NULL || st->loop_call_soon == NULL ||
-        st->loop_call_soon_threadsafe == NULL || st->loop_get_debug == NULL) {
+    st->connect_parts = find_connect_parts(loop_class);
+    if (st->connect_parts == NULL || st->loop_time == NULL ||
+        st->loop_call_soon == NULL || st->loop_call_soon_threadsafe == NULL ||
+        st->loop_get_debug == NULL) {
         return -1;
     }
     if (PyModule_AddType(module, st->loop_core_type) < 0) {

@@ -154,6 +154,20 @@ class_overrides(LoopObject *self, PyObject *name, PyObject *ours)
     return found == NULL ? -1 : found != ours;
 }
 
+/* Is any of the methods in this dict another one? */
+static int
+class_overrides_any(LoopObject *self, PyObject *methods)
+{
+    PyObject *name, *ours;
+    Py_ssize_t at = 0;
+    int rc = 0;
+
+    while (rc == 0 && PyDict_Next(methods, &at, &name, &ours)) {
+        rc = class_overrides(self, name, ours);
+    }
+    return rc;
+}
+
 int
 al_life_look_for_overrides(LoopObject *self)
 {
@@ -169,7 +183,9 @@ al_life_look_for_overrides(LoopObject *self)
         class_overrides(self, st->str_get_debug, st->loop_get_debug);
     int threadsafe = class_overrides(self, st->str_call_soon_threadsafe,
                                      st->loop_call_soon_threadsafe);
-    if (time < 0 || call_soon < 0 || get_debug < 0 || threadsafe < 0) {
+    int connecting = class_overrides_any(self, st->connect_parts);
+    if (time < 0 || call_soon < 0 || get_debug < 0 || threadsafe < 0 ||
+        connecting < 0) {
         return -1;
     }
     self->time_is_overridden = time || self->time_on_instance;
@@ -177,6 +193,7 @@ al_life_look_for_overrides(LoopObject *self)
         call_soon || get_debug || self->short_cut_on_instance;
     self->threadsafe_is_overridden =
         threadsafe || self->threadsafe_on_instance;
+    self->connecting_is_replaced = connecting || self->connect_on_instance;
     return 0;
 }
 

@@ -158,6 +158,10 @@ al_lookup_attr(PyObject *obj, PyObject *name, PyObject **result)
 #define AL_ALL_TASKS "_all_tasks"
 #endif
 
+/* asyncio's error for a local address that cannot be bound quotes the whole
+ * text of the system's, with its number, from 3.13 on. */
+#define AL_BIND_ERROR_HAS_NUMBER (PY_VERSION_HEX >= 0x030d0000)
+
 /* Server._attach and _detach take the transport. */
 #define AL_SERVER_KNOWS_CLIENTS (PY_VERSION_HEX >= 0x030d0000)
 

@@ -162,6 +162,7 @@
     AL_STR(detach)                                                            \
     AL_STR(getsockopt)                                                        \
     AL_STR(info)                                                              \
+    AL_STR(_start_next)                                                       \
     AL_STR(_start_reading)                                                    \
     AL_STR(_call_connection_lost)                                             \
     AL_STR(set_result)                                                        \
@@ -187,7 +188,9 @@ struct al_state {
     PyObject *loop_call_soon;       /* and of these three, likewise */
     PyObject *loop_call_soon_threadsafe;
     PyObject *loop_get_debug;
-    bool direct_contexts; /* contexts are as py/context.h says */
+    PyObject *connect_parts; /* dict: name -> method of Loop found at import,
+                              * of those that create_connection calls */
+    bool direct_contexts;    /* contexts are as py/context.h says */
 
     PyTypeObject *socket_transport_type;
     PyTypeObject *read_pipe_type;
@@ -195,6 +198,7 @@ struct al_state {
     PyTypeObject *datagram_type;
     PyTypeObject *listener_type;
     PyObject *server_class; /* asyncloop.Server, set by _server.py */
+    PyTypeObject *connector_type;
 
     /* Executors. */
     PyTypeObject *work_queue_type;
