@@ -9,6 +9,7 @@
 
 #include "loop/run.h"
 #include "py/error.h"
+#include "watch/kernel.h"
 #include "watch/signal.h"
 
 #include <errno.h>
@@ -16,12 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#if defined(__linux__)
-#include <sys/epoll.h>
-#define HAVE_EPOLL 1
-#else
-#define HAVE_EPOLL 0
-#endif
 
 #define TABLE_START 64
 
@@ -165,94 +160,6 @@ watch_unhold(LoopObject *self, al_watch *watch)
         self->held_last = previous;
     }
 }
-
-/* --- the kernel's side --------------------------------------------------- */
-
-#if HAVE_EPOLL
-
-static bool
-kernel_control(al_watch *watch, int operation, int wanted, uint32_t flags)
-{
-    struct epoll_event event = {0};
-
-    if (wanted & UV_READABLE) {
-        event.events |= EPOLLIN;
-    }
-    if (wanted & UV_WRITABLE) {
-        event.events |= EPOLLOUT;
-    }
-    event.events |= flags;
-    event.data.fd = watch->fd;
-    return epoll_ctl(uv_backend_fd(&watch->loop->uv), operation, watch->fd,
-                     &event) == 0;
-}
-
-/* Set the kernel's mask; 0 means silence. `once`: disarm after one event.
- * Is the registration still that of our descriptor's file? */
-static bool
-kernel_set(al_watch *watch, int wanted, bool once)
-{
-    /* Errors and hang-ups are reported unasked, so silence is armed as well,
-     * but for one event at most. */
-    return kernel_control(watch, EPOLL_CTL_MOD, wanted,
-                          once || wanted == 0 ? EPOLLONESHOT : 0);
-}
-
-/* Set the kernel's mask to arrivals, one event for each. As kernel_set. */
-static bool
-kernel_set_edge(al_watch *watch)
-{
-    return kernel_control(watch, EPOLL_CTL_MOD, UV_READABLE, EPOLLET);
-}
-
-/* Enter the descriptor, of which the kernel knows nothing. */
-static bool
-kernel_add(al_watch *watch, int wanted)
-{
-    return kernel_control(watch, EPOLL_CTL_ADD, wanted, 0);
-}
-
-/* Take the descriptor out. */
-static bool
-kernel_remove(al_watch *watch)
-{
-    return kernel_control(watch, EPOLL_CTL_DEL, 0, 0);
-}
-
-#else
-
-static bool
-kernel_set_edge(al_watch *watch)
-{
-    (void)watch;
-    return false; /* the caller does without */
-}
-
-static bool
-kernel_add(al_watch *watch, int wanted)
-{
-    (void)watch;
-    (void)wanted;
-    return false;
-}
-
-static bool
-kernel_remove(al_watch *watch)
-{
-    (void)watch;
-    return false;
-}
-
-static bool
-kernel_set(al_watch *watch, int wanted, bool once)
-{
-    (void)watch;
-    (void)wanted;
-    (void)once;
-    return false; /* the caller starts the watch anew, through libuv */
-}
-
-#endif
 
 /* --- libuv's side -------------------------------------------------------- */
 
@@ -408,7 +315,8 @@ watch_silence(LoopObject *self, al_watch *watch)
     if (watch->state == AL_WATCH_SILENT || watch->state == AL_WATCH_ABSENT) {
         return;
     }
-    if (watch->state != AL_WATCH_FRESH && kernel_set(watch, 0, true)) {
+    if (watch->state != AL_WATCH_FRESH &&
+        al_kernel_set(watch->loop, watch->fd, 0, true)) {
         watch->state = AL_WATCH_SILENT;
         return;
     }
@@ -428,7 +336,7 @@ watch_arm(LoopObject *self, al_watch *watch, int wanted)
         return watch;
     }
     if (watch->state == AL_WATCH_ABSENT) {
-        if (fits && kernel_add(watch, wanted)) {
+        if (fits && al_kernel_add(watch->loop, watch->fd, wanted)) {
             watch->state = AL_WATCH_LEVEL;
             return watch;
         }
@@ -438,7 +346,7 @@ watch_arm(LoopObject *self, al_watch *watch, int wanted)
     bool once = watch->state == AL_WATCH_SILENT ||
                 watch->state == AL_WATCH_ONCE || watch->state == AL_WATCH_EDGE;
     if (watch->state != AL_WATCH_FRESH && fits &&
-        kernel_set(watch, wanted, once)) {
+        al_kernel_set(watch->loop, watch->fd, wanted, once)) {
         watch->state = once ? AL_WATCH_ONCE : AL_WATCH_LEVEL;
         return watch;
     }
@@ -588,7 +496,7 @@ prepare_watch(LoopObject *self, al_watch *watch)
     else if (watch->state == AL_WATCH_EDGE) {
         return; /* likewise; whoever waits has looked since the event */
     }
-    else if (kernel_set(watch, wanted, false)) {
+    else if (al_kernel_set(watch->loop, watch->fd, wanted, false)) {
         watch->state = AL_WATCH_LEVEL; /* kept its reader: no toggler */
     }
     else if (table_replace(self, watch->fd, wanted) == NULL) {
@@ -742,7 +650,7 @@ watch_arm_edge(al_watch *watch, PyObject *sock)
     bool is_armed = watch->state == AL_WATCH_EDGE && watch->edge_of == ref;
     if (!is_armed &&
         (watch->state == AL_WATCH_SILENT || watch->state == AL_WATCH_EDGE)) {
-        is_armed = kernel_set_edge(watch);
+        is_armed = al_kernel_set_edge(watch->loop, watch->fd);
     }
     if (is_armed) {
         watch->state = AL_WATCH_EDGE;
@@ -813,7 +721,8 @@ al_watch_leave(LoopObject *self, int fd)
     bool known =
         watch->state == AL_WATCH_LEVEL || watch->state == AL_WATCH_ONCE ||
         watch->state == AL_WATCH_EDGE || watch->state == AL_WATCH_SILENT;
-    if (known && watch->started != 0 && kernel_remove(watch)) {
+    if (known && watch->started != 0 &&
+        al_kernel_remove(watch->loop, watch->fd)) {
         watch_unlist(watch);
         watch->state = AL_WATCH_ABSENT;
     }
