@@ -118,8 +118,8 @@ typedef struct LoopObject {
     bool poll_soon;                /* something new to watch: poll this turn */
     bool hold_events;              /* what is ready runs before they do */
     bool signal_arrived;           /* poll: the wake-up pipe has bytes */
-    bool connect_on_instance;    /* a part of create_connection, likewise */
-    bool connecting_is_replaced; /* asyncio's code has to connect */
+    bool connect_on_instance;      /* a part of create_connection, likewise */
+    bool connecting_is_replaced;   /* asyncio's code has to connect */
     bool got_event;           /* poll: the first event of this poll was seen */
     bool gil_released;        /* poll: by run.c, around a blocking poll */
     bool sleeping;            /* a blocking poll is about to be or is on */

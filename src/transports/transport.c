@@ -254,18 +254,19 @@ al_transport_stop_writing(al_transport *self)
 /* --- calling the protocol -------------------------------------------------- */
 
 PyObject *
-al_transport_call(al_transport *self, PyObject *name, PyObject *arg)
+al_transport_call_two(al_transport *self, PyObject *name, PyObject *one,
+                      PyObject *two)
 {
     LoopObject *loop = self->loop;
     PyObject *protocol = self->protocol;
-    PyObject *args[] = {protocol, arg};
+    PyObject *args[] = {protocol, one, two};
+    size_t count = one == NULL ? 1 : two == NULL ? 2 : 3;
 
     if (al_run_enter_context(loop, self->context) < 0) {
         return NULL;
     }
     Py_INCREF(protocol); /* the call may set another one */
-    PyObject *result =
-        PyObject_VectorcallMethod(name, args, arg == NULL ? 1 : 2, NULL);
+    PyObject *result = PyObject_VectorcallMethod(name, args, count, NULL);
     Py_DECREF(protocol);
     if (self->context == NULL && loop->entered != NULL &&
         loop->entered == loop->empty_context &&
@@ -275,6 +276,12 @@ al_transport_call(al_transport *self, PyObject *name, PyObject *arg)
         self->context = Py_NewRef(loop->entered);
     }
     return result;
+}
+
+PyObject *
+al_transport_call(al_transport *self, PyObject *name, PyObject *arg)
+{
+    return al_transport_call_two(self, name, arg, NULL);
 }
 
 static PyObject *
@@ -711,7 +718,7 @@ al_transport_tp_dealloc(PyObject *op)
     if (self->kind != NULL) {
         self->kind->discard(self);
     }
-    (void)al_transport_tp_clear(op);
+    (void)tp->tp_clear(op); /* a kind's own, which calls ours */
     if (self->st != NULL) {
         AL_LEDGER_FREED(self->st, transport);
     }

@@ -129,6 +129,8 @@ int al_transport_set_protocol(al_transport *self, PyObject *protocol);
 /* Call a method of the protocol as an event: in the transport's context.
  * `arg` may be NULL. New reference, or NULL with an exception set. */
 PyObject *al_transport_call(al_transport *self, PyObject *name, PyObject *arg);
+PyObject *al_transport_call_two(al_transport *self, PyObject *name,
+                                PyObject *one, PyObject *two);
 
 /* pause_writing or resume_writing, as the queue demands. `inside` a method
  * that the user called the context stays the caller's. 0, or -1 with an
