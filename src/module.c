@@ -21,6 +21,7 @@
 #include "servers/listener.h"
 #include "servers/server.h"
 #include "sockets/op.h"
+#include "transports/datagram.h"
 #include "transports/pipe.h"
 #include "transports/socket.h"
 
@@ -130,7 +131,8 @@ core_exec(PyObject *module)
         al_handle_setup(module, st) < 0 || al_native_setup(module, st) < 0 ||
         al_item_setup(module, st) < 0 || al_queue_setup(module, st) < 0 ||
         al_op_setup(module, st) < 0 || al_socket_setup(module, st) < 0 ||
-        al_pipe_setup(module, st) < 0 || al_listener_setup(module, st) < 0 ||
+        al_pipe_setup(module, st) < 0 ||
+        al_datagram_setup(module, st) < 0 || al_listener_setup(module, st) < 0 ||
         al_server_setup(module, st) < 0 ||
         al_connector_setup(module, st) < 0) {
         return -1;

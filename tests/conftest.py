@@ -29,9 +29,9 @@ HANG_SECONDS = 40
 
 # The folders whose tests are this suite; the others bring their own rules.
 BEHAVIOUR = {
-    "api", "crash", "executors", "futures", "handles", "leaks", "loop",
-    "metrics", "regressions", "servers", "signals", "sockets", "threads",
-    "transports", "watch",
+    "api", "crash", "datagrams", "executors", "futures", "handles", "leaks",
+    "loop", "metrics", "regressions", "servers", "signals", "sockets",
+    "threads", "transports", "watch",
 }
 
 

@@ -278,6 +278,49 @@ def a_reader_left_at_close(loop: Loop) -> None:
         os.close(write)
 
 
+class Pausing(asyncio.DatagramProtocol):
+    """Answers a datagram, and lets the next ones wait."""
+
+    def __init__(self) -> None:
+        self.transport = None
+
+    def datagram_received(self, data: bytes, address) -> None:
+        self.transport.pause_reading()
+        self.transport.sendto(data, address)
+        if data == b"fail":
+            raise Expected
+
+    def error_received(self, error: Exception) -> None:
+        self.transport.sendto(b"", ("127.0.0.1", 0))
+
+
+@scenario
+def datagrams(loop: Loop) -> None:
+    loop.set_exception_handler(nothing)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+        peer.bind(("127.0.0.1", 0))
+        ours = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        with ours:
+            ours.bind(("127.0.0.1", 0))
+            ours.setblocking(False)
+            protocol = Pausing()
+            transport = loop._make_datagram_transport(ours, protocol)
+            # Here, for connection_made may be what fails.
+            protocol.transport = transport
+            for data in (b"one", b"fail", b"two", bytes(3000)):
+                peer.sendto(data, ours.getsockname())
+            for _ in range(5):
+                turn(loop)
+                transport.resume_reading()
+                for data in (b"six", b"ten", bytearray(b"more"), bytes(70000)):
+                    transport.sendto(data, peer.getsockname())
+                transport.sendto(b"by name", ("localhost", 9))
+            transport.close()
+            turn(loop)
+            turn(loop)
+            protocol.transport = None
+
+
 @scenario
 def socket_operations(loop: Loop) -> None:
     left, right = socket.socketpair()

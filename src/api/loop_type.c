@@ -24,6 +24,7 @@
 #include "sockets/calls.h"
 #include "sockets/reader.h"
 #include "sockets/sendfile.h"
+#include "transports/datagram.h"
 #include "transports/pipe.h"
 #include "transports/socket.h"
 #include "watch/signal.h"
@@ -225,6 +226,7 @@ static PyMethodDef loop_methods[] = {
     AL_LISTENER_LOOP_METHODS,
     AL_CONNECTOR_LOOP_METHODS,
     AL_PIPE_LOOP_METHODS,
+    AL_DATAGRAM_LOOP_METHODS,
     AL_SIGNAL_LOOP_METHODS,
     AL_METRICS_LOOP_METHODS,
     {NULL},

@@ -167,6 +167,7 @@ typedef struct LoopObject {
 
     /* Transports, for reading and for sending: transports/. */
     char *io_buffer;       /* of AL_IO_BUFFER_SIZE; NULL until needed */
+    void *datagram_batch;  /* malloc's, of transports/recv_batch.c; or NULL */
     al_flush *flush_first; /* an owner's reference each */
     al_flush *flush_last;
     PyObject *leaving; /* strong: an exception that is to leave the loop */

@@ -165,6 +165,11 @@ al_lookup_attr(PyObject *obj, PyObject *name, PyObject **result)
 /* Server._attach and _detach take the transport. */
 #define AL_SERVER_KNOWS_CLIENTS (PY_VERSION_HEX >= 0x030d0000)
 
+/* From 3.13 on DatagramTransport.sendto sends empty datagrams, and so much is
+ * added to the size of each that waits to be sent. */
+#define AL_DATAGRAM_MAY_BE_EMPTY (PY_VERSION_HEX >= 0x030d0000)
+#define AL_DATAGRAM_HEADER ((size_t)(AL_DATAGRAM_MAY_BE_EMPTY ? 8 : 0))
+
 /* Is the referent of this weak reference gone? */
 static inline bool
 al_weakref_is_dead(PyObject *ref)

@@ -159,6 +159,7 @@
     AL_STR(pipe)                                                              \
     AL_STR(transport)                                                         \
     AL_STR(warning)                                                           \
+    AL_STR(addr)                                                              \
     AL_STR(detach)                                                            \
     AL_STR(getsockopt)                                                        \
     AL_STR(info)                                                              \
