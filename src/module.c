@@ -131,9 +131,8 @@ core_exec(PyObject *module)
         al_handle_setup(module, st) < 0 || al_native_setup(module, st) < 0 ||
         al_item_setup(module, st) < 0 || al_queue_setup(module, st) < 0 ||
         al_op_setup(module, st) < 0 || al_socket_setup(module, st) < 0 ||
-        al_pipe_setup(module, st) < 0 ||
-        al_datagram_setup(module, st) < 0 || al_listener_setup(module, st) < 0 ||
-        al_server_setup(module, st) < 0 ||
+        al_pipe_setup(module, st) < 0 || al_datagram_setup(module, st) < 0 ||
+        al_listener_setup(module, st) < 0 || al_server_setup(module, st) < 0 ||
         al_connector_setup(module, st) < 0) {
         return -1;
     }
