@@ -26,7 +26,8 @@
     AL_KIND(watch)                                                            \
     AL_KIND(wake)                                                             \
     AL_KIND(transport)                                                        \
-    AL_KIND(listener)
+    AL_KIND(listener)                                                         \
+    AL_KIND(op)
 
 #if AL_DEBUG
 

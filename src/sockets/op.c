@@ -189,6 +189,7 @@ al_op_new(const al_op_kind *kind, LoopObject *loop, PyObject *const *args,
         Py_XDECREF(origin);
         return NULL;
     }
+    AL_LEDGER_MADE(loop->st, op);
     self->kind = kind;
     self->loop = (LoopObject *)Py_NewRef((PyObject *)loop);
     for (size_t i = 0; i < AL_OP_ARGS; i++) {
@@ -403,6 +404,9 @@ op_tp_dealloc(PyObject *op)
     struct al_state *st = module == NULL ? NULL : al_state_of_module(module);
 
     (void)op_tp_clear(op);
+    if (st != NULL) {
+        AL_LEDGER_FREED(st, op);
+    }
     /* One whose finalizer ran would not be finalized again. */
     if (st != NULL && st->op_type != NULL && st->free_ops_len < FREE_OPS_MAX &&
         !PyObject_GC_IsFinalized(op)) {
