@@ -394,6 +394,58 @@ def an_executor(loop: Loop) -> None:
     loop.run_until_complete(loop.shutdown_default_executor())
 
 
+def drain(listener: socket.socket) -> None:
+    """Take in and close who has connected."""
+    while True:
+        try:
+            listener.accept()[0].close()
+        except BlockingIOError:
+            return
+
+
+@scenario
+def connections(loop: Loop) -> None:
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(50)
+    listener.setblocking(False)
+    address = listener.getsockname()
+    infos = [
+        (socket.AF_INET, socket.SOCK_STREAM, 6, "", each)
+        for each in (("127.0.0.1", 1), ("127.0.0.1", 2), address)
+    ]
+
+    async def resolve(*args, **options):
+        return infos
+
+    async def main() -> None:
+        for host, options in (
+            (address[0], {}),
+            ("some.name", {}),
+            ("some.name", {"happy_eyeballs_delay": 0.1}),
+            ("some.name", {"local_addr": ("127.0.0.1", 0)}),
+        ):
+            transport, _ = await loop.create_connection(
+                asyncio.Protocol, host, address[1], **options
+            )
+            transport.abort()
+        del infos[2:]
+        try:
+            await loop.create_connection(asyncio.Protocol, "some.name", 1)
+        except OSError:
+            pass
+        await asyncio.sleep(0)
+
+    loop.getaddrinfo = resolve  # type: ignore[method-assign]
+    try:
+        loop.run_until_complete(main())
+    finally:
+        del loop.getaddrinfo  # type: ignore[method-assign]
+        turn(loop)
+        drain(listener)
+        listener.close()
+
+
 @scenario
 def an_executor_in_every_way(loop: Loop) -> None:
     """Results, exceptions, functions cancelled before and while they run,

@@ -27,7 +27,8 @@
     AL_KIND(wake)                                                             \
     AL_KIND(transport)                                                        \
     AL_KIND(listener)                                                         \
-    AL_KIND(op)
+    AL_KIND(op)                                                               \
+    AL_KIND(connector)
 
 #if AL_DEBUG
 

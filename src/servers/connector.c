@@ -431,6 +431,7 @@ connector_tp_dealloc(PyObject *op)
         (void)close(self->fd);
     }
     (void)connector_tp_clear(op);
+    AL_LEDGER_FREED(self->loop->st, connector);
     Py_CLEAR(self->loop);
     tp->tp_free(op);
     Py_DECREF(tp);
@@ -488,6 +489,7 @@ connector_new(LoopObject *loop, Py_ssize_t count)
     if (self == NULL) {
         return NULL;
     }
+    AL_LEDGER_MADE(loop->st, connector);
     self->loop = (LoopObject *)Py_NewRef((PyObject *)loop);
     self->fd = -1;
     for (Py_ssize_t i = 0; i < count; i++) {
