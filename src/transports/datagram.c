@@ -6,6 +6,7 @@
 #include "transports/datagram.h"
 
 #include "loop/run.h"
+#include "py/args.h"
 #include "py/error.h"
 
 #include <errno.h>
@@ -340,16 +341,21 @@ al_datagram_py_make_transport(PyObject *op, PyObject *args, PyObject *kwargs)
         al_loop_check_closed(loop) < 0) {
         return NULL;
     }
+    int fd = al_args_fileno(sock, loop->st->str_fileno);
+    if (fd < 0 && PyErr_ExceptionMatches(PyExc_TypeError)) {
+        PyErr_Clear(); /* a stand-in for a socket */
+        return al_args_pass_on(loop->st->cold_methods,
+                               "_make_datagram_transport", op, args, kwargs);
+    }
+    if (fd < 0) {
+        return NULL;
+    }
     PyObject *checked =
         PyObject_CallMethod(op, "_ensure_fd_no_transport", "O", sock);
     if (checked == NULL) {
         return NULL;
     }
     Py_DECREF(checked);
-    int fd = PyObject_AsFileDescriptor(sock);
-    if (fd < 0) {
-        return NULL;
-    }
     al_dgram *self = datagram_new(loop, sock, protocol, address, extra);
     if (self == NULL) {
         return NULL;
@@ -365,10 +371,25 @@ al_datagram_py_make_transport(PyObject *op, PyObject *args, PyObject *kwargs)
     return (PyObject *)self;
 }
 
+/* asyncio's own datagram transport is a Transport as well, which programs
+ * and its tests look at: class(_FlowControlMixin, DatagramTransport). */
+static PyObject *
+make_base(struct al_state *st)
+{
+    return PyObject_CallFunction((PyObject *)&PyType_Type, "s(OO){s:(),s:s}",
+                                 "DatagramBase", st->aio_FlowControl,
+                                 st->aio_DatagramTransport, "__slots__",
+                                 "__module__", "asyncloop._core");
+}
+
 int
 al_datagram_setup(PyObject *module, struct al_state *st)
 {
-    st->datagram_type = al_transport_make_type(module, &datagram_spec,
-                                               st->aio_DatagramTransport);
+    PyObject *base = make_base(st);
+    if (base == NULL) {
+        return -1;
+    }
+    st->datagram_type = al_transport_make_type(module, &datagram_spec, base);
+    Py_DECREF(base);
     return st->datagram_type == NULL ? -1 : 0;
 }
