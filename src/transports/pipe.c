@@ -153,9 +153,9 @@ writer_read_ready(al_transport *self)
 }
 
 static void
-writer_write_ready(al_transport *self)
+writer_drained(al_transport *self)
 {
-    if (al_stream_on_room((al_stream *)self) && self->closing) {
+    if (self->closing) {
         al_transport_stop_reading(self);
         if (al_transport_queue_lost(self, Py_None) < 0) {
             PyErr_WriteUnraisable((PyObject *)self);
@@ -169,7 +169,8 @@ static const al_transport_kind writer_kind = {
     .discard = al_stream_discard,
     .send_now = al_stream_send_now,
     .read_ready = writer_read_ready,
-    .write_ready = writer_write_ready,
+    .drained = writer_drained,
+    .write_ready = al_stream_write_ready,
 };
 
 static PyObject *

@@ -280,14 +280,9 @@ socket_on_lost(al_transport *self)
 }
 
 static void
-socket_write_ready(al_transport *base)
+socket_drained(al_transport *base)
 {
-    al_stream *self = (al_stream *)base;
-
-    if (!al_stream_on_room(self)) {
-        return;
-    }
-    wake_empty_waiter(self, NULL);
+    wake_empty_waiter((al_stream *)base, NULL);
     if (base->closing) {
         if (al_transport_queue_lost(base, Py_None) < 0) {
             PyErr_WriteUnraisable((PyObject *)base);
@@ -559,7 +554,8 @@ static const al_transport_kind socket_kind = {
     .send_now = al_stream_send_now,
     .on_lost = socket_on_lost,
     .read_ready = socket_read_ready,
-    .write_ready = socket_write_ready,
+    .drained = socket_drained,
+    .write_ready = al_stream_write_ready,
 };
 
 /* --- making one ------------------------------------------------------------------- */

@@ -34,6 +34,16 @@ al_stream_send_now(al_transport *self)
     }
 }
 
+/* After the protocol had its say, which may have written more. */
+static void
+stream_look_if_drained(al_stream *self)
+{
+    if (self->base.loop != NULL && !self->base.lost &&
+        self->queue.count == 0) {
+        self->base.kind->drained(&self->base);
+    }
+}
+
 /* The callback that wrote is through. */
 static void
 stream_on_flush(al_flush *flush)
@@ -44,6 +54,9 @@ stream_on_flush(al_flush *flush)
     if (self->base.loop != NULL && !self->base.lost &&
         al_transport_check_high(&self->base, false) < 0) {
         al_run_leave_with_error(self->base.loop);
+    }
+    if (self->base.closing) {
+        stream_look_if_drained(self); /* written by resume_writing */
     }
 }
 
@@ -138,17 +151,18 @@ al_stream_send_queued(al_stream *self)
     return !self->base.lost;
 }
 
-bool
-al_stream_on_room(al_stream *self)
+void
+al_stream_write_ready(al_transport *self)
 {
-    if (self->base.lost || !al_stream_send_queued(self)) {
-        return false;
+    al_stream *stream = (al_stream *)self;
+
+    if (self->lost || !al_stream_send_queued(stream)) {
+        return;
     }
-    if (al_transport_check_low(&self->base, false) < 0) {
-        al_run_leave_with_error(self->base.loop);
+    if (al_transport_check_low(self, false) < 0) {
+        al_run_leave_with_error(self->loop);
     }
-    return self->base.loop != NULL && !self->base.lost &&
-           self->queue.count == 0;
+    stream_look_if_drained(stream);
 }
 
 /* --- queueing ----------------------------------------------------------------- */
@@ -168,7 +182,11 @@ stream_after_write(al_stream *self)
             return 0;
         }
     }
-    return al_transport_check_high(base, true);
+    int rc = al_transport_check_high(base, true);
+    if (base->closing) {
+        stream_look_if_drained(self);
+    }
+    return rc;
 }
 
 /* A large buffer that may change later: send what goes at once, so that only

@@ -32,9 +32,7 @@ void al_stream_send_now(al_transport *self);
 /* Send what the kernel takes. False: it failed, and the connection ends. */
 bool al_stream_send_queued(al_stream *self);
 
-/* There is room to write: send, and resume the protocol.
- * Has the queue run empty, and is the transport still there? */
-bool al_stream_on_room(al_stream *self);
+void al_stream_write_ready(al_transport *self);
 
 /* Queue any bytes-like object; nothing that forbids it holds.
  * 0, or -1 with an exception set, or a fatal error reported. */

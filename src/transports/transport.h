@@ -86,6 +86,9 @@ typedef struct al_transport_kind {
     void (*send_now)(al_transport *self);
     /* connection_lost has been called; NULL if there is nothing to do. */
     void (*on_lost)(al_transport *self);
+    /* All is sent that was queued, and the transport is still there: what
+     * waits for that, waits no longer. NULL for those without a queue. */
+    void (*drained)(al_transport *self);
     /* There is something to read, or room to write. */
     void (*read_ready)(al_transport *self);
     void (*write_ready)(al_transport *self);

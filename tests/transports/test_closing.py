@@ -484,3 +484,20 @@ async def test_errors_are_not_reported_when_a_connection_is_lost(loop):
         transport.write(b"x")
         await settle()
     assert errors == []
+
+
+@in_loop
+async def test_what_resume_writing_writes_while_closing_is_sent(loop):
+    """TLS flushes so, after the peer has ended its side."""
+    class Flusher(Recorder):
+        def resume_writing(self):
+            super().resume_writing()
+            self.transport.write(b"last")
+
+    async with link(loop, Flusher) as (transport, protocol, peer):
+        sent = bytes(4 << 20)
+        transport.write(sent)
+        transport.close()
+        got = await receive(peer, len(sent) + 4)
+        assert got[-4:] == b"last"
+        assert await protocol.lost is None
