@@ -737,13 +737,14 @@ al_loop_run(LoopObject *self)
     }
     tell_worker(self);
     PyObject *error = rc < 0 ? al_err_take() : NULL;
-    al_run_leave_context(self);
     self->task_ops->leave_task(self);
-    al_loop_send_all(self);
+    al_loop_send_all(self); /* in the transports' contexts */
+    al_run_leave_context(self);
     self->counters.running_ns += al_clock_ns() - self->counters.entered_at;
     self->counters.entered_at = 0;
     if (error != NULL) {
         al_err_give_back_steal(error);
+        return -1;
     }
-    return rc < 0 ? -1 : 0;
+    return raise_leaving(self);
 }
