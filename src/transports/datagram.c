@@ -85,6 +85,13 @@ datagram_py_deliver_held(PyObject *op, PyObject *unused)
     if (self->base.loop != NULL && al_transport_is_reading(&self->base)) {
         (void)al_dgram_deliver_held(self);
     }
+    if (self->base.loop != NULL && self->base.loop->leaving != NULL) {
+        /* Here it can leave at once: this is a callback. */
+        PyObject *error = self->base.loop->leaving;
+        self->base.loop->leaving = NULL;
+        al_err_give_back_steal(error);
+        return NULL;
+    }
     Py_RETURN_NONE;
 }
 

@@ -87,7 +87,8 @@ hold_rest(al_dgram *self, const al_dgram_batch *batch, int at, int count)
 bool
 al_dgram_deliver_held(al_dgram *self)
 {
-    bool more = true;
+    /* An exception that leaves the loop is on its way: later, then. */
+    bool more = self->base.loop->leaving == NULL;
 
     while (more && self->held != NULL) {
         PyObject *held = self->held;
@@ -188,7 +189,7 @@ al_dgram_read_ready(al_transport *base)
     al_dgram *self = (al_dgram *)base;
     LoopObject *loop = base->loop;
 
-    if (base->lost != 0 || !base->fd_open ||
+    if (base->lost || !base->fd_open || loop->leaving != NULL ||
         (self->held != NULL && !al_dgram_deliver_held(self))) {
         return;
     }

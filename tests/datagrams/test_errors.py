@@ -279,6 +279,29 @@ def test_an_exit_leaves_the_loop_and_loses_no_datagram(loop, error):
     loop.run_until_complete(protocol.lost)
 
 
+def test_each_exit_leaves_at_once(loop):
+    """Also those of datagrams that were held since an earlier one."""
+
+    class Leave(Recorder):
+        def datagram_received(self, data, address):
+            super().datagram_received(data, address)
+            raise SystemExit
+
+    transport, protocol = loop.run_until_complete(
+        loop.create_datagram_endpoint(lambda: Leave(loop), local_addr=LOCAL)
+    )
+    with udp() as peer:
+        for i in range(30):
+            peer.sendto(b"%d" % i, transport.get_extra_info("sockname"))
+        for i in range(30):
+            with pytest.raises(SystemExit):
+                loop.run_forever()
+            assert len(protocol.received) == i + 1
+        assert protocol.data == [b"%d" % i for i in range(30)]
+    transport.close()
+    loop.run_until_complete(protocol.lost)
+
+
 @in_loop
 async def test_errors_of_pausing_are_reported(loop):
     class Raise(Recorder):
