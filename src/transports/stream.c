@@ -242,9 +242,13 @@ al_stream_check_data(PyObject *data)
     if (PyBytes_CheckExact(data) || PyObject_CheckBuffer(data)) {
         return 0;
     }
-    PyErr_Format(PyExc_TypeError,
-                 "data argument must be a bytes-like object, not '%s'",
-                 Py_TYPE(data)->tp_name);
+    PyObject *name = PyType_GetName(Py_TYPE(data));
+    if (name != NULL) {
+        PyErr_Format(PyExc_TypeError,
+                     "data argument must be a bytes-like object, not %R",
+                     name);
+        Py_DECREF(name);
+    }
     return -1;
 }
 

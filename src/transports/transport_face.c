@@ -149,7 +149,14 @@ al_transport_py_start_reading(PyObject *op, PyObject *unused)
 PyObject *
 al_transport_py_abort(PyObject *op, PyObject *unused)
 {
+    al_transport *self = (al_transport *)op;
+
     (void)unused;
+    /* asyncio would have sent before what goes at once. */
+    if (self->loop != NULL && !self->lost && !self->write_waits &&
+        self->kind->pending(self) != 0) {
+        self->kind->send_now(self);
+    }
     if (al_transport_force_close((al_transport *)op, Py_None) < 0) {
         return NULL;
     }

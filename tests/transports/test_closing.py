@@ -501,3 +501,12 @@ async def test_what_resume_writing_writes_while_closing_is_sent(loop):
         got = await receive(peer, len(sent) + 4)
         assert got[-4:] == b"last"
         assert await protocol.lost is None
+
+
+@in_loop
+async def test_abort_loses_only_what_could_not_be_sent_at_once(loop):
+    async with link(loop) as (transport, protocol, peer):
+        transport.write(b"bye")
+        transport.abort()
+        assert await receive(peer, 3) == b"bye"
+        assert await protocol.lost is None
