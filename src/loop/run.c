@@ -617,10 +617,15 @@ wait_for_events(LoopObject *self)
     bool spin = self->calls_are_quick ||
                 (self->work_is_quick && self->work_pending != 0);
 
+    uint64_t before = self->counters.callbacks_run;
+
     if ((!spin || poll_is_due(self)) && poll_now(self) < 0) {
         return -1;
     }
-    if (al_ring_len(&self->ready) != 0 || self->stopping) {
+    /* Where transports have answered on the spot more is on its way: the GIL
+     * is kept until a poll brings them nothing. */
+    if (self->counters.callbacks_run != before ||
+        al_ring_len(&self->ready) != 0 || self->stopping) {
         return 0;
     }
     al_run_leave_context(self);
