@@ -115,8 +115,18 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     gc.freeze()
 
 
+def skip_what_asyncio_lacks(item) -> None:
+    if (
+        item.get_closest_marker("needs_is_reading")
+        and item.callspec.params["kind"] == "asyncio"
+        and not loops.HAS_IS_READING
+    ):
+        pytest.skip("this patch release's asyncio has no is_reading")
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_setup(item):
+    skip_what_asyncio_lacks(item)
     if in_suite(item):
         item.stash[leakcheck.KEY] = leakcheck.Snapshot()
     return (yield)

@@ -20,6 +20,7 @@ from support.net import in_loop, is_borrowed, is_open, quiet, settle, until
 VARIABLE: contextvars.ContextVar[str] = contextvars.ContextVar("VARIABLE")
 
 
+@pytest.mark.needs_is_reading
 @in_loop
 async def test_close_reports_the_loss_later(loop):
     async with endpoint(loop) as (transport, protocol):
@@ -153,6 +154,7 @@ async def test_sendto_after_the_loss_does_not_raise(loop, caplog):
         assert set(caplog.messages) == {"socket.send() raised exception."}
 
 
+@pytest.mark.needs_is_reading
 @in_loop
 async def test_methods_after_the_end_do_no_harm(loop):
     async with endpoint(loop) as (transport, protocol):
@@ -182,6 +184,7 @@ async def test_the_protocol_is_let_go_with_the_loss(loop):
     assert transport.get_protocol() is None
 
 
+@pytest.mark.needs_is_reading
 def test_a_transport_that_is_dropped_warns(loop):
     transport, protocol = loop.run_until_complete(
         loop.create_datagram_endpoint(

@@ -282,6 +282,7 @@ async def test_the_descriptor_is_the_transports(loop):
                 method(fd, print)
 
 
+@pytest.mark.needs_is_reading
 @in_loop
 async def test_repr(loop):
     async with endpoint(loop) as (transport, protocol):

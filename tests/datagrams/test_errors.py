@@ -68,6 +68,7 @@ async def test_refusals_of_a_batch(loop, sizes):
         assert not transport.is_closing()
 
 
+@pytest.mark.needs_is_reading
 @linux
 @in_loop
 async def test_an_error_that_waits_costs_one_datagram(loop):

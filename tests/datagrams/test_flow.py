@@ -158,6 +158,7 @@ async def test_a_name_that_is_looked_up_keeps_its_place(loop, tmp_path):
             ]
 
 
+@pytest.mark.needs_is_reading
 @in_loop
 async def test_paused_reading_delivers_nothing(loop):
     async with endpoint(loop) as (transport, protocol):
@@ -177,6 +178,7 @@ async def test_paused_reading_delivers_nothing(loop):
             assert protocol.data == [b"one"]
 
 
+@pytest.mark.needs_is_reading
 @in_loop
 async def test_a_receiver_that_pauses_gets_the_rest_later(loop):
     class Pause(Recorder):
@@ -206,6 +208,7 @@ async def test_a_receiver_that_pauses_gets_the_rest_later(loop):
             ]
 
 
+@pytest.mark.needs_is_reading
 @in_loop
 async def test_a_receiver_that_pauses_for_good_is_closed(loop):
     class Pause(Recorder):
@@ -224,6 +227,7 @@ async def test_a_receiver_that_pauses_for_good_is_closed(loop):
             assert protocol.calls == ["made", "datagram", "lost"]
 
 
+@pytest.mark.needs_is_reading
 @in_loop
 async def test_a_receiver_that_pauses_and_resumes_at_once(loop):
     class Blink(Recorder):

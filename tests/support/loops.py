@@ -3,6 +3,7 @@
 import asyncio
 import importlib
 import sys
+from asyncio import selector_events
 from collections.abc import Callable
 
 # Loops that are ours; `native_only` tests run on these.
@@ -14,6 +15,9 @@ PY313 = sys.version_info >= (3, 13)
 PY314 = sys.version_info >= (3, 14)
 PY315 = sys.version_info >= (3, 15)
 PY316 = sys.version_info >= (3, 16)
+# The first patch releases of 3.11 have transports without is_reading (it
+# raises NotImplementedError), which forget a pause in connection_made.
+HAS_IS_READING = "is_reading" in vars(selector_events._SelectorTransport)
 
 
 def loop_class(kind: str) -> type:

@@ -67,6 +67,7 @@ class socket_like:
 
 # -- reading ----------------------------------------------------------------
 
+@pytest.mark.needs_is_reading
 @in_loop
 async def test_a_pipe_is_read_to_its_end(loop):
     transport, protocol, writer = await read_pipe(loop)
@@ -94,6 +95,7 @@ async def test_eof_received_cannot_keep_a_pipe_open(loop):
     assert protocol.calls == ["made", "eof", "lost"]
 
 
+@pytest.mark.needs_is_reading
 @in_loop
 async def test_the_pipe_is_the_extra_info_and_closes_with_it(loop):
     reader, writer = os.pipe()
@@ -117,6 +119,7 @@ async def test_the_pipe_is_the_extra_info_and_closes_with_it(loop):
     os.close(writer)
 
 
+@pytest.mark.needs_is_reading
 @in_loop
 async def test_a_read_pipe_pauses(loop):
     transport, protocol, writer = await read_pipe(loop)

@@ -220,6 +220,7 @@ async def test_a_transport_closed_while_paused_stays_silent(loop):
         assert protocol.calls == ["made", "lost"]
 
 
+@pytest.mark.needs_is_reading
 @in_loop
 async def test_a_pause_in_connection_made_holds(loop):
     class Paused(Recorder):
