@@ -63,6 +63,9 @@ PyObject *
 al_args_one(const char *method, PyObject *name, PyObject *const *args,
             Py_ssize_t nargs, PyObject *kwnames)
 {
+    if (nargs == 1 && kwnames == NULL) {
+        return args[0]; /* the usual call, and write() is on a hot path */
+    }
     PyObject *value;
     size_t rest;
 

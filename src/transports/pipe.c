@@ -177,11 +177,8 @@ static PyObject *
 writer_py_write(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
                 PyObject *kwnames)
 {
-    PyObject *data =
-        nargs == 1 && kwnames == NULL
-            ? args[0]
-            : al_args_one("write", ((al_transport *)op)->st->str_data, args,
-                          nargs, kwnames);
+    PyObject *data = al_args_one("write", ((al_transport *)op)->st->str_data,
+                                 args, nargs, kwnames);
     if (data == NULL) {
         return NULL;
     }
@@ -212,11 +209,8 @@ writer_py_writelines(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
                      PyObject *kwnames)
 {
     PyObject *list =
-        nargs == 1 && kwnames == NULL
-            ? args[0]
-            : al_args_one("writelines",
-                          ((al_transport *)op)->st->str_list_of_data, args,
-                          nargs, kwnames);
+        al_args_one("writelines", ((al_transport *)op)->st->str_list_of_data,
+                    args, nargs, kwnames);
     if (list == NULL) {
         return NULL;
     }
@@ -239,14 +233,6 @@ static PyObject *
 writer_py_write_eof(PyObject *op, PyObject *unused)
 {
     return al_transport_py_close(op, unused);
-}
-
-static PyObject *
-writer_py_can_write_eof(PyObject *op, PyObject *unused)
-{
-    (void)op;
-    (void)unused;
-    Py_RETURN_TRUE;
 }
 
 /* asyncio keeps the buffer as one bytearray. */
@@ -312,7 +298,7 @@ static PyMethodDef writer_methods[] = {
      "writelines($self, list_of_data)\n--\n\nWrite several pieces."},
     {"write_eof", writer_py_write_eof, METH_NOARGS,
      "write_eof($self, /)\n--\n\nClose after what is written."},
-    {"can_write_eof", writer_py_can_write_eof, METH_NOARGS,
+    {"can_write_eof", al_stream_py_can_write_eof, METH_NOARGS,
      "can_write_eof($self, /)\n--\n\nTrue."},
     {NULL},
 };

@@ -317,11 +317,8 @@ static PyObject *
 socket_py_write(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
                 PyObject *kwnames)
 {
-    PyObject *data =
-        nargs == 1 && kwnames == NULL
-            ? args[0]
-            : al_args_one("write", ((al_transport *)op)->st->str_data, args,
-                          nargs, kwnames);
+    PyObject *data = al_args_one("write", ((al_transport *)op)->st->str_data,
+                                 args, nargs, kwnames);
     if (data == NULL) {
         return NULL;
     }
@@ -350,11 +347,8 @@ socket_py_writelines(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
                      PyObject *kwnames)
 {
     PyObject *list =
-        nargs == 1 && kwnames == NULL
-            ? args[0]
-            : al_args_one("writelines",
-                          ((al_transport *)op)->st->str_list_of_data, args,
-                          nargs, kwnames);
+        al_args_one("writelines", ((al_transport *)op)->st->str_list_of_data,
+                    args, nargs, kwnames);
     if (list == NULL) {
         return NULL;
     }
@@ -411,14 +405,6 @@ socket_py_write_eof(PyObject *op, PyObject *unused)
         return PyErr_SetFromErrno(PyExc_OSError);
     }
     Py_RETURN_NONE;
-}
-
-static PyObject *
-socket_py_can_write_eof(PyObject *op, PyObject *unused)
-{
-    (void)op;
-    (void)unused;
-    Py_RETURN_TRUE;
 }
 
 /* --- sendfile ------------------------------------------------------------------ */
@@ -509,7 +495,7 @@ static PyMethodDef socket_methods[] = {
     {"write_eof", socket_py_write_eof, METH_NOARGS,
      "write_eof($self, /)\n--\n\nEnd the sending side after what is "
      "written."},
-    {"can_write_eof", socket_py_can_write_eof, METH_NOARGS,
+    {"can_write_eof", al_stream_py_can_write_eof, METH_NOARGS,
      "can_write_eof($self, /)\n--\n\nTrue."},
     {"_make_empty_waiter", socket_py_make_empty_waiter, METH_NOARGS, NULL},
     {"_reset_empty_waiter", socket_py_reset_empty_waiter, METH_NOARGS, NULL},

@@ -274,3 +274,11 @@ al_stream_write(al_stream *self, PyObject *data)
     }
     return stream_after_write(self);
 }
+
+PyObject *
+al_stream_py_can_write_eof(PyObject *op, PyObject *unused)
+{
+    (void)op;
+    (void)unused;
+    Py_RETURN_TRUE;
+}

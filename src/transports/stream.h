@@ -44,4 +44,7 @@ al_stream *al_stream_new(PyTypeObject *type, const al_transport_kind *kind);
 /* asyncio's TypeError for what cannot be written. 0, or -1 when set. */
 int al_stream_check_data(PyObject *data);
 
+/* can_write_eof of both kinds: True. */
+PyObject *al_stream_py_can_write_eof(PyObject *op, PyObject *unused);
+
 #endif
