@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-
 from asyncloop._core import Loop, libuv_version
 from asyncloop._run import build_info, new_event_loop, run
 from asyncloop._version import __version__

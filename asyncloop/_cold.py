@@ -31,7 +31,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-if TYPE_CHECKING:
     from asyncloop import _core
 
 # The scheduler's own parts, which make no sense on another core.
