@@ -14,6 +14,7 @@
 #include "executors/executor.h"
 #include "futures/create.h"
 #include "futures/native.h"
+#include "loop/asyncgens.h"
 #include "loop/lifecycle.h"
 #include "loop/loop.h"
 #include "loop/sched.h"
@@ -147,8 +148,7 @@ static PyObject *
 loop_get_asyncgens(PyObject *op, void *closure)
 {
     (void)closure;
-    LoopObject *self = (LoopObject *)op;
-    return get_or_make(&self->asyncgens, self->st->WeakSet);
+    return Py_XNewRef(al_asyncgens_borrow((LoopObject *)op));
 }
 
 static PyObject *
@@ -216,6 +216,7 @@ static PyMemberDef loop_members[] = {
 /* clang-format off */
 static PyMethodDef loop_methods[] = {
     AL_LIFE_LOOP_METHODS,
+    AL_ASYNCGENS_LOOP_METHODS,
     AL_SCHED_LOOP_METHODS,
     AL_CREATE_LOOP_METHODS,
     AL_EXECUTOR_LOOP_METHODS,
@@ -382,6 +383,7 @@ loop_tp_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(self->default_executor);
     Py_VISIT(self->late_queue);
     Py_VISIT(self->asyncgens);
+    Py_VISIT(self->asyncgen_on_death);
     Py_VISIT(self->transports);
     Py_VISIT(self->signal_handlers);
     Py_VISIT(self->unix_server_sockets);
@@ -406,6 +408,7 @@ loop_tp_clear(PyObject *op)
     self->late_station = NULL;
     Py_CLEAR(self->late_queue);
     Py_CLEAR(self->asyncgens);
+    Py_CLEAR(self->asyncgen_on_death);
     Py_CLEAR(self->transports);
     Py_CLEAR(self->signal_handlers);
     Py_CLEAR(self->unix_server_sockets);

@@ -90,14 +90,20 @@ al_loop_open(LoopObject *self)
 void
 al_loop_send_all(LoopObject *self)
 {
+    bool foreign = al_loop_is_foreign(self);
+
     while (self->flush_first != NULL) {
         al_flush *flush = self->flush_first;
         PyObject *owner = flush->owner;
         self->flush_first = flush->next;
         flush->queued = false;
-        flush->send(flush);
+        if (!foreign) {
+            flush->send(flush);
+        }
         Py_DECREF(owner); /* the list's */
     }
+    self->flush_count = 0;
+    self->flush_bytes = 0;
 }
 
 void

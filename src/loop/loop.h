@@ -21,6 +21,7 @@
 #ifndef AL_LOOP_LOOP_H
 #define AL_LOOP_LOOP_H
 
+#include "base/clock.h"
 #include "base/heap.h"
 #include "base/ring.h"
 #include "base/uvcompat.h"
@@ -35,7 +36,7 @@
 
 struct al_watch;
 
-/* A transport that has written in this callback and sends at its end. */
+/* A transport that has written and sends soon; when is said in run.c. */
 typedef struct al_flush {
     struct al_flush *next; /* in the loop's list */
     PyObject *owner;       /* what this is embedded in */
@@ -170,7 +171,10 @@ typedef struct LoopObject {
     void *datagram_batch;  /* malloc's, of transports/recv_batch.c; or NULL */
     al_flush *flush_first; /* an owner's reference each */
     al_flush *flush_last;
-    PyObject *leaving; /* strong: an exception that is to leave the loop */
+    unsigned flush_count; /* those in the list */
+    size_t flush_bytes;   /* what they have written since the last sending */
+    uint64_t flush_ticks; /* when the first of them wrote */
+    PyObject *leaving;    /* strong: an exception that is to leave the loop */
 
     const struct al_watch_ops *watch_ops; /* the layers above */
     const struct al_task_ops *task_ops;
@@ -201,6 +205,7 @@ typedef struct LoopObject {
     PyObject *task_factory;
     PyObject *default_executor;
     PyObject *asyncgens;           /* a WeakSet, made when first asked for */
+    PyObject *asyncgen_on_death;   /* the callback of what is in it */
     PyObject *transports;          /* a WeakValueDictionary, likewise */
     PyObject *signal_handlers;     /* dict: signal number -> Handle */
     PyObject *unix_server_sockets; /* dict, for create_unix_server */
@@ -271,18 +276,21 @@ al_loop_io_buffer(LoopObject *self)
     return self->io_buffer;
 }
 
-/* Have `flush` send when the callback that runs now is through. */
+/* Have `flush`, which was given `size` bytes to write, send them soon. */
 static inline void
-al_loop_send_later(LoopObject *self, al_flush *flush)
+al_loop_send_later(LoopObject *self, al_flush *flush, size_t size)
 {
+    self->flush_bytes += size;
     if (flush->queued) {
         return;
     }
     flush->queued = true;
     flush->next = NULL;
     Py_INCREF(flush->owner); /* the list's */
+    self->flush_count++;
     if (self->flush_first == NULL) {
         self->flush_first = flush;
+        self->flush_ticks = al_ticks();
     }
     else {
         self->flush_last->next = flush;
@@ -290,8 +298,8 @@ al_loop_send_later(LoopObject *self, al_flush *flush)
     self->flush_last = flush;
 }
 
-/* Send what was written. May run foreign code; no exception is set before or
- * after. */
+/* Send what was written; in a forked child, where it is the parent's to send,
+ * forget it. May run foreign code; no exception is set before or after. */
 void al_loop_send_all(LoopObject *self);
 
 /* Make a loop's uv part and queues. 0, or -1 with an exception set. */

@@ -37,6 +37,14 @@
 #define SPIN_NS (10 * AL_NS_PER_US)
 #define USEFUL_SPIN_NS (50 * AL_NS_PER_US)
 
+/* What callbacks write is sent together, which keeps the kernel's code out of
+ * the way of the program's: a server of many small answers takes an eighth
+ * less CPU (docs/decisions/0017). The bounds on how many transports wait so,
+ * on their bytes, and on the time, in poll budgets. */
+#define SEND_AFTER_TRANSPORTS 64
+#define SEND_AFTER_BYTES ((size_t)64 * 1024)
+#define SEND_AFTER_BUDGETS 20
+
 /* Queued handles beyond which an idle loop gives memory back. */
 #define TRIM_SLABS 4
 
@@ -104,6 +112,18 @@ al_run_enter_context(LoopObject *self, PyObject *context)
     return 0;
 }
 
+/* --- sending ---------------------------------------------------------- */
+
+/* Something was written: has it waited for long enough? */
+static inline bool
+sending_is_due(const LoopObject *self)
+{
+    return self->flush_count >= SEND_AFTER_TRANSPORTS ||
+           self->flush_bytes >= SEND_AFTER_BYTES ||
+           al_ticks() - self->flush_ticks >=
+               SEND_AFTER_BUDGETS * self->budget_ticks;
+}
+
 /* --- events ----------------------------------------------------------- */
 
 int64_t
@@ -119,7 +139,7 @@ al_run_begin_event(LoopObject *self)
 void
 al_run_end_event(LoopObject *self, PyObject *owner, int64_t start)
 {
-    if (self->flush_first != NULL) {
+    if (self->flush_first != NULL && sending_is_due(self)) {
         al_loop_send_all(self);
     }
     if (start != 0 && self->debug) {
@@ -331,7 +351,7 @@ probe_take(LoopObject *self)
     self->probe_time = 0;
 }
 
-/* What the entry that ended with `rc` has written leaves with it.
+/* Send what was written up to the entry that ended with `rc`.
  * 0, or -1 with an exception set that leaves the loop. */
 static int
 send_written(LoopObject *self, int rc)
@@ -382,18 +402,20 @@ run_entries(LoopObject *self, size_t count)
             }
             rc = run_other_steal(self, entry);
         }
-        if (self->flush_first != NULL && send_written(self, rc) < 0) {
-            rc = -1;
-        }
         if (rc < 0) {
+            return -1;
+        }
+        if (self->flush_first != NULL && sending_is_due(self) &&
+            send_written(self, 0) < 0) {
             return -1;
         }
     }
     return 0;
 }
 
+/* As many entries as the ring holds now. 0, or -1 with an exception set. */
 static int
-run_batch(LoopObject *self)
+run_ready(LoopObject *self)
 {
     al_counters *counters = &self->counters;
     size_t count = al_ring_len(&self->ready);
@@ -414,6 +436,14 @@ run_batch(LoopObject *self)
         }
     }
     return run_entries(self, count);
+}
+
+static int
+run_batch(LoopObject *self)
+{
+    int rc = run_ready(self);
+
+    return self->flush_first != NULL ? send_written(self, rc) : rc;
 }
 
 /* --- polling ------------------------------------------------------------ */
@@ -448,6 +478,9 @@ poll_is_due(const LoopObject *self)
 static int
 poll_finish(LoopObject *self)
 {
+    if (self->flush_first != NULL) {
+        al_loop_send_all(self); /* written by what the poll has brought */
+    }
     if (self->leaving != NULL) {
         return raise_leaving(self);
     }
@@ -694,6 +727,9 @@ loop_turn(LoopObject *self)
     }
     if (self->held_first != NULL) {
         self->watch_ops->bring_held(self);
+        if (self->flush_first != NULL) {
+            al_loop_send_all(self);
+        }
         if (raise_leaving(self) < 0) {
             return -1;
         }

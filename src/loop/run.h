@@ -19,7 +19,7 @@ int64_t al_run_begin_event(LoopObject *self);
 void al_run_end_event(LoopObject *self, PyObject *owner, int64_t start);
 
 /* The exception that is set shall leave run_forever, from where no code of
- * the turn's can return it: a uv callback, or a send at a callback's end. The
+ * the turn's can return it: a uv callback, or the sending of what was written. The
  * first one wins, a second is printed. */
 void al_run_leave_with_error(LoopObject *self);
 

@@ -170,20 +170,27 @@ al_lookup_attr(PyObject *obj, PyObject *name, PyObject **result)
 #define AL_DATAGRAM_MAY_BE_EMPTY (PY_VERSION_HEX >= 0x030d0000)
 #define AL_DATAGRAM_HEADER ((size_t)(AL_DATAGRAM_MAY_BE_EMPTY ? 8 : 0))
 
+/* What a weak reference refers to: new reference, or NULL when it is gone. */
+static inline PyObject *
+al_weakref_get(PyObject *ref)
+{
+#if PY_VERSION_HEX >= 0x030d0000
+    PyObject *referent;
+    return PyWeakref_GetRef(ref, &referent) <= 0 ? NULL : referent;
+#else
+    PyObject *referent = PyWeakref_GetObject(ref);
+    return referent == Py_None ? NULL : Py_XNewRef(referent);
+#endif
+}
+
 /* Is the referent of this weak reference gone? */
 static inline bool
 al_weakref_is_dead(PyObject *ref)
 {
-#if PY_VERSION_HEX >= 0x030d0000
-    PyObject *referent;
-    if (PyWeakref_GetRef(ref, &referent) <= 0) {
-        return true;
-    }
-    Py_DECREF(referent);
-    return false;
-#else
-    return PyWeakref_GetObject(ref) == Py_None;
-#endif
+    PyObject *referent = al_weakref_get(ref);
+
+    Py_XDECREF(referent);
+    return referent == NULL;
 }
 
 /* setup.py gives the version; a bare compile (the header lint) has none. */

@@ -96,6 +96,8 @@
     AL_STR(_asyncgen_finalizer_hook)                                          \
     AL_STR(_asyncgen_firstiter_hook)                                          \
     AL_STR(_check_callback)                                                   \
+    AL_STR(_iterating)                                                        \
+    AL_STR(_pending_removals)                                                 \
     AL_STR(_check_thread)                                                     \
     AL_STR(_forget_signal_handlers)                                           \
     AL_STR(_handle_signal)                                                    \

@@ -375,10 +375,10 @@ snapshot(al_dgram *self, PyObject *data)
     return copy;
 }
 
-/* A datagram was queued: when does it leave? 0, or -1 with an exception that
- * is the caller's. */
+/* A datagram of `size` bytes was queued: when does it leave? 0, or -1 with an
+ * exception that is the caller's. */
 static int
-after_queueing(al_dgram *self, bool by_object)
+after_queueing(al_dgram *self, size_t size, bool by_object)
 {
     al_transport *base = &self->base;
     LoopObject *loop = base->loop;
@@ -390,7 +390,7 @@ after_queueing(al_dgram *self, bool by_object)
         if (base->lost == 0 && loop->running && !by_object &&
             self->queue.count < SEND_AT_ONCE &&
             self->queue.size < SEND_AT_ONCE_BYTES) {
-            al_loop_send_later(loop, &self->flush);
+            al_loop_send_later(loop, &self->flush, size);
             return 0;
         }
         if (send_queued(self, true) < 0) {
@@ -429,10 +429,11 @@ queue_datagram(al_dgram *self, PyObject *data, PyObject *to)
     }
     set_address(self, &datagram, to);
     bool by_object = datagram.by_object;
+    size_t size = (size_t)PyBytes_GET_SIZE(datagram.data);
     if (al_dgram_add_steal(&self->queue, datagram) < 0) {
         return -1;
     }
-    return after_queueing(self, by_object);
+    return after_queueing(self, size, by_object);
 }
 
 /* The arguments of sendto, where they are not just one or two; `to` NULL if

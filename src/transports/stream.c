@@ -44,7 +44,7 @@ stream_look_if_drained(al_stream *self)
     }
 }
 
-/* The callback that wrote is through. */
+/* It is time to send (al_flush). */
 static void
 stream_on_flush(al_flush *flush)
 {
@@ -167,15 +167,15 @@ al_stream_write_ready(al_transport *self)
 
 /* --- queueing ----------------------------------------------------------------- */
 
-/* Something was queued: when does it leave? 0, or -1 with an exception. */
+/* `size` bytes were queued: when do they leave? 0, or -1 with an exception. */
 static int
-stream_after_write(al_stream *self)
+stream_after_write(al_stream *self, size_t size)
 {
     al_transport *base = &self->base;
 
     if (!base->write_waits) {
         if (self->queue.size < AL_SEND_AT_ONCE && base->loop->running) {
-            al_loop_send_later(base->loop, &self->flush);
+            al_loop_send_later(base->loop, &self->flush, size);
             return 0;
         }
         if (!al_stream_send_queued(self)) {
@@ -255,6 +255,7 @@ al_stream_check_data(PyObject *data)
 int
 al_stream_write(al_stream *self, PyObject *data)
 {
+    size_t before = self->queue.size;
     int rc;
 
     if (PyBytes_CheckExact(data)) {
@@ -272,7 +273,9 @@ al_stream_write(al_stream *self, PyObject *data)
     if (self->queue.count == 0) {
         return 0;
     }
-    return stream_after_write(self);
+    /* What was there before may have been sent by now. */
+    size_t size = self->queue.size;
+    return stream_after_write(self, size > before ? size - before : size);
 }
 
 PyObject *

@@ -1,7 +1,7 @@
 /* stream.h - transports that send bytes in order: sockets and write pipes.
  *
- * Writing: what a callback or a task's step writes is queued, and leaves in
- * one system call when it is through (loop.h, al_flush); at once when 64 KiB
+ * Writing: what callbacks write is queued, and leaves in one system call when
+ * the loop sends (loop.h, al_flush); at once when 64 KiB
  * are queued, when the loop does not run, and before anything whose answer
  * depends on it (close, get_write_buffer_size, set_protocol ...). What the
  * kernel does not take waits for the watch; pause_writing is called only

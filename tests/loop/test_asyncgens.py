@@ -154,3 +154,50 @@ def test_a_generator_started_outside_is_none_of_the_loops(loop):
     assert len(loop._asyncgens) == 0
     with pytest.raises(StopIteration):
         generator.aclose().send(None)
+
+
+def test_generators_that_ended_or_were_dropped_are_forgotten(loop):
+    async def plain():
+        yield 1
+
+    async def main():
+        for _ in range(3):
+            async for _ in plain():
+                pass
+        unfinished = [plain() for _ in range(3)]
+        for generator in unfinished:
+            await generator.__anext__()
+        while_alive = len(loop._asyncgens)
+        del generator, unfinished
+        gc.collect()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        return while_alive, len(loop._asyncgens)
+
+    assert loop.run_until_complete(main()) == (3, 0)
+
+
+def test_a_generator_may_end_while_the_known_ones_are_walked_over(loop):
+    async def plain():
+        yield 1
+
+    async def main():
+        generators = [plain() for _ in range(3)]
+        for generator in generators:
+            await generator.__anext__()
+        del generator
+        seen = 0
+        for known in loop._asyncgens:
+            seen += 1
+            if generators:
+                for generator in generators:
+                    await generator.aclose()
+                del generator
+                generators.clear()
+            del known
+        gc.collect()
+        return seen, len(loop._asyncgens)
+
+    seen, left = loop.run_until_complete(main())
+    assert 1 <= seen <= 3
+    assert left == 0

@@ -219,3 +219,36 @@ def test_the_child_can_exit_in_the_usual_way(child):
         loop.close()
     """)
     assert out == "7\nparent\n"
+
+
+def test_what_waits_to_be_sent_is_sent_by_the_parent_only(child):
+    out = child.succeed(program("""
+        import contextlib
+        import socket
+
+        ours, peer = socket.socketpair()
+        loop = new_loop()
+
+        def work():
+            with contextlib.suppress(RuntimeError):  # asyncio's: it runs
+                loop.close()
+
+        async def main():
+            transport, protocol = await loop.create_connection(
+                asyncio.Protocol, sock=ours
+            )
+            done = loop.create_future()
+            loop.call_soon(transport.write, b"once")
+            loop.call_soon(lambda: done.set_result(in_child(work)))
+            print(await done)
+            transport.close()
+            await asyncio.sleep(0)
+
+        loop.run_until_complete(main())
+        loop.close()
+        data = b""
+        while piece := peer.recv(100):
+            data += piece
+        print(data)
+    """))
+    assert out == "0\nb'once'\n"

@@ -1,8 +1,10 @@
 """What is written leaves, in order, whoever writes it and when."""
 
 import asyncio
+import contextlib
 import contextvars
 import threading
+import time
 
 import pytest
 
@@ -361,3 +363,101 @@ async def test_a_task_made_in_a_callback_inherits_its_context(loop):
         peer.send(b"x")
         assert await seen == "callback"
         await protocol.task
+
+
+async def in_one_batch(loop, *callbacks):
+    """Run them one after the other in one turn, and wait for the last."""
+    done = loop.create_future()
+    for callback in callbacks:
+        loop.call_soon(callback)
+    loop.call_soon(done.set_result, None)
+    await done
+
+
+def has_come(peer):
+    """Is there something to read, seen without the loop?"""
+    try:
+        return len(peer.recv(1 << 20)) > 0
+    except BlockingIOError:
+        return False
+
+
+@families
+@in_loop
+async def test_a_turn_that_is_long_does_not_hold_what_was_written(
+    loop, family
+):
+    """Sending is put off, to send together, but not for long."""
+    seen = []
+    async with link(loop, family=family) as (transport, protocol, peer):
+        await in_one_batch(
+            loop,
+            lambda: transport.write(b"x"),
+            lambda: time.sleep(0.01),
+            lambda: seen.append(has_come(peer)),
+        )
+    assert seen == [True]
+
+
+@in_loop
+async def test_many_writes_of_a_turn_do_not_pile_up(loop):
+    seen = []
+    piece = bytes(8192)
+    async with contextlib.AsyncExitStack() as stack:
+        links = [
+            await stack.enter_async_context(link(loop)) for _ in range(20)
+        ]
+        writes = [
+            lambda transport=transport: transport.write(piece)
+            for transport, protocol, peer in links
+        ]
+        await in_one_batch(
+            loop,
+            *writes,
+            lambda: seen.append([has_come(peer) for *_, peer in links]),
+        )
+    # 64 KiB are 8 of them; the last few may still wait.
+    assert seen[0][:16] == [True] * 16
+
+
+@in_loop
+async def test_small_writes_of_many_transports_do_not_pile_up(loop):
+    seen = []
+    async with contextlib.AsyncExitStack() as stack:
+        links = [
+            await stack.enter_async_context(link(loop)) for _ in range(130)
+        ]
+        writes = [
+            lambda transport=transport: transport.write(b"x")
+            for transport, protocol, peer in links
+        ]
+        await in_one_batch(
+            loop,
+            *writes,
+            lambda: seen.append([has_come(peer) for *_, peer in links]),
+        )
+    assert seen[0][:128] == [True] * 128
+
+
+def test_what_was_written_is_sent_when_the_turn_ends_in_an_exception(loop):
+    def leave():
+        raise KeyboardInterrupt
+
+    async def main():
+        async with link(loop) as (transport, protocol, peer):
+            loop.call_soon(transport.write, b"written")
+            loop.call_soon(leave)
+            try:
+                await receive(peer, 7)
+            finally:
+                peers.append(peer.dup())
+
+    peers = []
+    task = loop.create_task(main())
+    with pytest.raises(KeyboardInterrupt):
+        loop.run_forever()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        loop.run_until_complete(task)
+    assert peers[0].recv(100) == b"written"
+    peers[0].close()
