@@ -98,7 +98,7 @@ typedef struct LoopObject {
     /* What is to be run: handles, tasks and outcomes of executors, a
      * reference to each. */
     al_ring ready;
-    size_t ops_end; /* position in `ready`; see op_on_event in sockets/op.c */
+    size_t ops_end; /* position in `ready`; see sockets/op_wait.c */
     al_heap timers; /* nodes of TimerHandleObjects, a reference each */
     al_handle_pool *handles;
 

@@ -143,7 +143,7 @@ al_state_visit(struct al_state *st, al_state_visitor visit, void *arg)
         &st->awaited_by_discard,
         &st->current_tasks,
         &st->all_tasks,
-        (PyObject **)&st->op_type,
+        (PyObject **)&st->sock_op_type,
         &st->op_try_again,
         &st->socket_family,
         &st->socket_type,

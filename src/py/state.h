@@ -173,6 +173,12 @@
     AL_STR(_when_idle)                                                        \
     AL_STR(when)
 
+/* Memory of operations (futures/op.h) that are over, for the next ones. */
+typedef struct {
+    void *first;
+    unsigned len;
+} al_op_free_list;
+
 struct al_state {
     PyObject *module; /* borrowed: the module of this state */
     PyTypeObject *handle_type;
@@ -223,14 +229,13 @@ struct al_state {
     unsigned free_wakes_len;
 
     /* Operations on sockets; sockets/. */
-    PyTypeObject *op_type;
+    PyTypeObject *sock_op_type;
     PyObject *op_try_again;  /* a function: the callback of a queued one */
     PyObject *socket_family; /* attributes of the C type under socket.socket */
     PyObject *socket_type;
     PyObject *socket_proto;
     PyCFunction socket_fileno;
-    void *free_ops; /* free list of SockOpObjects */
-    unsigned free_ops_len;
+    al_op_free_list free_sock_ops;
 
     uint64_t native_steps;
     uint64_t tasks_named;
