@@ -200,8 +200,9 @@ typedef struct LoopObject {
     PyObject *exception_handler;
     PyObject *task_factory;
     PyObject *default_executor;
-    PyObject *asyncgens;           /* a WeakSet, made when first asked for */
-    PyObject *transports;          /* a WeakValueDictionary, likewise */
+    PyObject *resolver;   /* its threads look up names; NULL until needed */
+    PyObject *asyncgens;  /* a WeakSet, made when first asked for */
+    PyObject *transports; /* a WeakValueDictionary, likewise */
     PyObject *signal_handlers;     /* dict: signal number -> Handle */
     PyObject *unix_server_sockets; /* dict, for create_unix_server */
     PyObject *origin_tracking_saved_depth;
