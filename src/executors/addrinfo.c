@@ -256,21 +256,37 @@ address_to_py(const struct addrinfo *info)
                          (Py_ssize_t)sizeof(info->ai_addr->sa_data));
 }
 
+/* One address stands in several lines, one after the other: a line for each
+ * kind of socket. */
+static bool
+is_same_address(const struct addrinfo *one, const struct addrinfo *other)
+{
+    return one != NULL && one->ai_addrlen == other->ai_addrlen &&
+           memcmp(one->ai_addr, other->ai_addr, one->ai_addrlen) == 0;
+}
+
 static PyObject *
 answer_to_py(struct al_state *st, const struct addrinfo *first)
 {
     PyObject *list = PyList_New(0);
+    PyObject *address = NULL;
+    const struct addrinfo *before = NULL;
 
     for (const struct addrinfo *at = first; at != NULL && list != NULL;
          at = at->ai_next) {
+        if (!is_same_address(before, at)) {
+            Py_XSETREF(address, address_to_py(at));
+        }
+        before = at;
         PyObject *info =
             info_steal(st, at->ai_family, at->ai_socktype, at->ai_protocol,
-                       at->ai_canonname, address_to_py(at));
+                       at->ai_canonname, Py_XNewRef(address));
         if (info == NULL || PyList_Append(list, info) < 0) {
             Py_CLEAR(list);
         }
         Py_XDECREF(info);
     }
+    Py_XDECREF(address);
     return list;
 }
 
