@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import operator
 import os
 import selectors
 import signal
@@ -177,6 +178,24 @@ class _SignalMethods:
             self.remove_signal_handler(sig)
 
 
+class _ResolverMethods:
+    """What of the resolver is no C."""
+
+    __slots__ = ()
+
+    def set_resolver_threads(self: Any, count: int) -> None:
+        """How many threads of this loop may look up names at once."""
+        from asyncloop._resolver import Resolver
+
+        self._check_closed()
+        count = operator.index(count)
+        if count < 1:
+            raise ValueError("count must be greater than 0")
+        if self._resolver is None:
+            self._resolver = Resolver()
+        self._resolver.set_limit(count)
+
+
 def _borrowed() -> dict[str, types.FunctionType]:
     names: dict[str, types.FunctionType] = {}
     for cls in (
@@ -260,7 +279,7 @@ def beside_tasks() -> None:
 
 if TYPE_CHECKING:
 
-    class ColdMethods(_SignalMethods):
+    class ColdMethods(_SignalMethods, _ResolverMethods):
         pass
 
 else:
@@ -269,7 +288,11 @@ else:
     _StandardMethods = type("StandardMethods", (), _namespace)
 
     class ColdMethods(
-        _SignalMethods, ConnectMethods, ServeMethods, _StandardMethods
+        _SignalMethods,
+        _ResolverMethods,
+        ConnectMethods,
+        ServeMethods,
+        _StandardMethods,
     ):
         """What Loop has beside its C type."""
 

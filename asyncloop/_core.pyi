@@ -175,6 +175,7 @@ class _WorkQueue:
     def __new__(cls) -> _WorkQueue: ...
     def put(self, entry: object, /) -> None: ...
     def get_nowait(self) -> Any: ...
+    def clear(self) -> None: ...
     def qsize(self) -> int: ...
     def empty(self) -> bool: ...
     def refuse(self) -> None: ...
@@ -256,6 +257,21 @@ class LoopCore:
         func: Callable[[Unpack[_Ts]], _T],
         *args: Unpack[_Ts],
     ) -> asyncio.Future[_T]: ...
+
+    # Names: coroutine functions in asyncio.
+    def getaddrinfo(
+        self,
+        host: bytes | str | None,
+        port: bytes | str | int | None,
+        *,
+        family: int = 0,
+        type: int = 0,
+        proto: int = 0,
+        flags: int = 0,
+    ) -> Coroutine[Any, Any, list[_AddrInfo]]: ...
+    def getnameinfo(
+        self, sockaddr: _IPv4 | _IPv6, flags: int = 0
+    ) -> Coroutine[Any, Any, tuple[str, str]]: ...
 
     # Descriptors.
     def add_reader(
@@ -407,19 +423,7 @@ class Loop(LoopCore, ColdMethods, asyncio.AbstractEventLoop):
         async def shutdown_default_executor(self) -> None: ...
 
     # Names.
-    async def getaddrinfo(
-        self,
-        host: bytes | str | None,
-        port: bytes | str | int | None,
-        *,
-        family: int = 0,
-        type: int = 0,
-        proto: int = 0,
-        flags: int = 0,
-    ) -> list[_AddrInfo]: ...
-    async def getnameinfo(
-        self, sockaddr: _IPv4 | _IPv6, flags: int = 0
-    ) -> tuple[str, str]: ...
+    def set_resolver_threads(self, count: int) -> None: ...
 
     # Connections: a host and a port, or a socket.
     @overload

@@ -28,6 +28,7 @@ SUBJECTS = (
     "timers",
     "tasks",
     "executors",
+    "resolver",
     "network",
     "streams",
     "web",

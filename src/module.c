@@ -10,6 +10,7 @@
 #include "executors/executor.h"
 #include "executors/item.h"
 #include "executors/queue.h"
+#include "executors/resolve.h"
 #include "futures/layout.h"
 #include "futures/native.h"
 #include "futures/wake.h"
@@ -20,7 +21,7 @@
 #include "servers/connector.h"
 #include "servers/listener.h"
 #include "servers/server.h"
-#include "sockets/op.h"
+#include "sockets/sock_op.h"
 #include "transports/datagram.h"
 #include "transports/pipe.h"
 #include "transports/socket.h"
@@ -130,8 +131,9 @@ core_exec(PyObject *module)
     if (al_context_setup(st) < 0 || al_asyncio_setup(module, st) < 0 ||
         al_handle_setup(module, st) < 0 || al_native_setup(module, st) < 0 ||
         al_item_setup(module, st) < 0 || al_queue_setup(module, st) < 0 ||
-        al_op_setup(module, st) < 0 || al_socket_setup(module, st) < 0 ||
-        al_pipe_setup(module, st) < 0 || al_datagram_setup(module, st) < 0 ||
+        al_resolve_setup(module, st) < 0 || al_sock_op_setup(module, st) < 0 ||
+        al_socket_setup(module, st) < 0 || al_pipe_setup(module, st) < 0 ||
+        al_datagram_setup(module, st) < 0 ||
         al_listener_setup(module, st) < 0 || al_server_setup(module, st) < 0 ||
         al_connector_setup(module, st) < 0) {
         return -1;
@@ -173,7 +175,8 @@ core_clear(PyObject *module)
 
     /* While their types are there, of which freeing them asks. */
     al_wake_close(st);
-    al_op_free_list_clear(st);
+    al_op_free_list_clear(&st->free_sock_ops);
+    al_op_free_list_clear(&st->free_lookups);
     return al_state_visit(st, clear_slot, NULL);
 }
 

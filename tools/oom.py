@@ -28,6 +28,7 @@ except ImportError:
 # fails there ends it before it can stop the loop.
 OTHER_THREADS = {
     "another_thread", "an_executor", "an_executor_in_every_way",
+    "names",
 }
 
 # The callback that was to stop the loop may be the one that fails, and such

@@ -473,6 +473,35 @@ def an_executor_in_every_way(loop: Loop) -> None:
 
 
 @scenario
+def names(loop: Loop) -> None:
+    """Addresses, a name, what is refused, and look-ups that nobody awaits to
+    the end."""
+
+    async def main() -> None:
+        await loop.getaddrinfo("127.0.0.1", 80)
+        await loop.getaddrinfo("::1", 80, type=socket.SOCK_STREAM)
+        await loop.getaddrinfo("127.1", "80")
+        await loop.getaddrinfo("localhost", 80)
+        await loop.getnameinfo(("127.0.0.1", 80))
+        try:
+            await loop.getaddrinfo("x", 80, flags=socket.AI_NUMERICHOST)
+        except socket.gaierror:
+            pass
+        task = loop.create_task(loop.getaddrinfo("localhost", 80))
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        loop.getaddrinfo("localhost", 80).close()
+
+    loop.run_until_complete(main())
+    threads = [t for t in threading.enumerate() if "resolver" in t.name]
+    loop.run_until_complete(loop.shutdown_default_executor())
+    loop.close()
+    for thread in threads:
+        thread.join()
+
+
+@scenario
 def debug_mode(loop: Loop) -> None:
     loop.set_debug(True)
     loop.call_soon(nothing, 1, 2)

@@ -12,6 +12,7 @@
 #include "api/loop_type.h"
 
 #include "executors/executor.h"
+#include "executors/resolve.h"
 #include "futures/create.h"
 #include "futures/native.h"
 #include "loop/asyncgens.h"
@@ -203,6 +204,7 @@ static PyMemberDef loop_members[] = {
     FIELD("_exception_handler", T_OBJECT, exception_handler),
     FIELD("_task_factory", T_OBJECT, task_factory),
     FIELD("_default_executor", T_OBJECT, default_executor),
+    FIELD("_resolver", T_OBJECT, resolver),
     FIELD("_executor_shutdown_called", T_BOOL, executor_shutdown_called),
     FIELD("_asyncgens_shutdown_called", T_BOOL, asyncgens_shutdown_called),
     FIELD("_coroutine_origin_tracking_enabled", T_BOOL,
@@ -220,6 +222,7 @@ static PyMethodDef loop_methods[] = {
     AL_SCHED_LOOP_METHODS,
     AL_CREATE_LOOP_METHODS,
     AL_EXECUTOR_LOOP_METHODS,
+    AL_RESOLVE_LOOP_METHODS,
     AL_READER_LOOP_METHODS,
     AL_CALLS_LOOP_METHODS,
     AL_SENDFILE_LOOP_METHODS,
@@ -381,6 +384,7 @@ loop_tp_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(self->exception_handler);
     Py_VISIT(self->task_factory);
     Py_VISIT(self->default_executor);
+    Py_VISIT(self->resolver);
     Py_VISIT(self->late_queue);
     Py_VISIT(self->asyncgens);
     Py_VISIT(self->asyncgen_on_death);
@@ -405,6 +409,7 @@ loop_tp_clear(PyObject *op)
     Py_CLEAR(self->exception_handler);
     Py_CLEAR(self->task_factory);
     Py_CLEAR(self->default_executor);
+    Py_CLEAR(self->resolver);
     self->late_station = NULL;
     Py_CLEAR(self->late_queue);
     Py_CLEAR(self->asyncgens);

@@ -12,7 +12,6 @@
 #include "executors/executor.h"
 
 #include "executors/item.h"
-#include "executors/queue.h"
 #include "py/args.h"
 #include "py/asyncio.h"
 
@@ -116,12 +115,9 @@ queue_of(LoopObject *self, PyObject *executor)
 
 /* --- the two ways ------------------------------------------------------------ */
 
-/* Put the item into the queue; where a thread is missing, Python's part of
- * the executor does so under the locks that shutdown takes. Steals the item.
- * 1; 0: the executor takes no work any more; -1 with an exception set. */
-static int
-enqueue_steal(LoopObject *self, PyObject *executor, WorkQueueObject *queue,
-              PyObject *item)
+int
+al_executor_enqueue_steal(LoopObject *self, PyObject *pool,
+                          WorkQueueObject *queue, PyObject *item)
 {
     if (al_queue_has_room(queue)) {
         bool is_loops_thread =
@@ -132,7 +128,7 @@ enqueue_steal(LoopObject *self, PyObject *executor, WorkQueueObject *queue,
                    : 1;
     }
     PyObject *answer =
-        PyObject_CallMethodOneArg(executor, self->st->str__enqueue, item);
+        PyObject_CallMethodOneArg(pool, self->st->str__enqueue, item);
     int truth = answer == NULL ? -1 : PyObject_IsTrue(answer);
 
     Py_DECREF(item);
@@ -155,9 +151,9 @@ run_directly(LoopObject *self, PyObject *executor, PyObject *function,
     WorkItemObject *item =
         future == NULL ? NULL
                        : al_item_new(self, future, function, args, nargs);
-    int rc = item == NULL
-                 ? -1
-                 : enqueue_steal(self, executor, queue, (PyObject *)item);
+    int rc = item == NULL ? -1
+                          : al_executor_enqueue_steal(self, executor, queue,
+                                                      (PyObject *)item);
     Py_DECREF(queue);
     if (rc != 1) {
         Py_CLEAR(future);

@@ -291,6 +291,17 @@ queue_py_work(PyObject *op, PyObject *const *args, Py_ssize_t nargs)
     Py_RETURN_NONE;
 }
 
+static int
+queue_tp_clear(PyObject *op)
+{
+    al_ring *entries = &((WorkQueueObject *)op)->entries;
+
+    while (al_ring_len(entries) != 0) {
+        Py_DECREF((PyObject *)al_ring_pop(entries));
+    }
+    return 0;
+}
+
 /* --- what the executor's code calls ------------------------------------------ */
 
 static PyObject *
@@ -319,6 +330,14 @@ queue_py_get_nowait(PyObject *op, PyObject *unused)
         return NULL;
     }
     return al_ring_pop(&self->entries);
+}
+
+static PyObject *
+queue_py_clear(PyObject *op, PyObject *unused)
+{
+    (void)unused;
+    (void)queue_tp_clear(op);
+    Py_RETURN_NONE;
 }
 
 static PyObject *
@@ -363,6 +382,7 @@ static PyMemberDef queue_members[] = {
 static PyMethodDef queue_methods[] = {
     {"put", queue_py_put, METH_O, NULL},
     {"get_nowait", queue_py_get_nowait, METH_NOARGS, NULL},
+    {"clear", queue_py_clear, METH_NOARGS, NULL},
     {"qsize", queue_py_qsize, METH_NOARGS, NULL},
     {"empty", queue_py_empty, METH_NOARGS, NULL},
     {"refuse", queue_py_refuse, METH_NOARGS, NULL},
@@ -405,17 +425,6 @@ queue_tp_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(Py_TYPE(op));
     for (size_t at = entries->head; at != entries->tail; at++) {
         Py_VISIT((PyObject *)al_ring_peek(entries, at));
-    }
-    return 0;
-}
-
-static int
-queue_tp_clear(PyObject *op)
-{
-    al_ring *entries = &((WorkQueueObject *)op)->entries;
-
-    while (al_ring_len(entries) != 0) {
-        Py_DECREF((PyObject *)al_ring_pop(entries));
     }
     return 0;
 }

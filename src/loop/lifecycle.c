@@ -374,6 +374,26 @@ shutdown_executor(LoopObject *self)
     return result == NULL ? -1 : 0;
 }
 
+/* Nor is the resolver, whose threads may never come back. */
+static void
+close_resolver(LoopObject *self)
+{
+    PyObject *resolver = self->resolver;
+
+    self->resolver = NULL;
+    if (resolver == NULL || resolver == Py_None) {
+        Py_XDECREF(resolver);
+        return;
+    }
+    PyObject *result =
+        PyObject_CallMethodNoArgs(resolver, self->st->str_close);
+    if (result == NULL) {
+        PyErr_WriteUnraisable(resolver);
+    }
+    Py_DECREF(resolver);
+    Py_XDECREF(result);
+}
+
 PyObject *
 al_life_py_close(PyObject *op, PyObject *unused)
 {
@@ -396,6 +416,7 @@ al_life_py_close(PyObject *op, PyObject *unused)
     Py_DECREF(result);
     self->closed = true;
     al_loop_drop_work(self);
+    close_resolver(self);
     int rc = shutdown_executor(self);
     PyObject *error = rc < 0 ? al_err_take() : NULL;
     al_loop_close(self);

@@ -99,7 +99,7 @@ typedef struct LoopObject {
     /* What is to be run: handles, tasks and outcomes of executors, a
      * reference to each. */
     al_ring ready;
-    size_t ops_end; /* position in `ready`; see op_on_event in sockets/op.c */
+    size_t ops_end; /* position in `ready`; see sockets/op_wait.c */
     al_heap timers; /* nodes of TimerHandleObjects, a reference each */
     al_handle_pool *handles;
 
@@ -204,7 +204,8 @@ typedef struct LoopObject {
     PyObject *exception_handler;
     PyObject *task_factory;
     PyObject *default_executor;
-    PyObject *asyncgens;           /* a WeakSet, made when first asked for */
+    PyObject *resolver;  /* its threads look up names; NULL until needed */
+    PyObject *asyncgens; /* a WeakSet, made when first asked for */
     PyObject *asyncgen_on_death;   /* the callback of what is in it */
     PyObject *transports;          /* a WeakValueDictionary, likewise */
     PyObject *signal_handlers;     /* dict: signal number -> Handle */

@@ -50,6 +50,17 @@
             "LOG_THRESHOLD_FOR_CONNLOST_WRITES")                              \
     AL_NAME(aio_accept_delay, "asyncio.constants", "ACCEPT_RETRY_DELAY")      \
     AL_NAME(socket_class, "socket", "socket")                                 \
+    AL_NAME(socket_gaierror, "socket", "gaierror")                            \
+    AL_NAME(socket_AddressFamily, "socket", "AddressFamily")                  \
+    AL_NAME(socket_AF_INET, "socket", "AF_INET")                              \
+    AL_NAME(socket_AF_INET6, "socket", "AF_INET6")                            \
+    AL_NAME(socket_SocketKind, "socket", "SocketKind")                        \
+    AL_NAME(socket_SOCK_STREAM, "socket", "SOCK_STREAM")                      \
+    AL_NAME(socket_SOCK_DGRAM, "socket", "SOCK_DGRAM")                        \
+    AL_NAME(socket_SOCK_RAW, "socket", "SOCK_RAW")                            \
+    AL_NAME(mod_socket, "asyncio.base_events", "socket")                      \
+    AL_NAME(mod_socket_dict, "socket", "__dict__")                            \
+    AL_NAME(mod_base_events_dict, "asyncio.base_events", "__dict__")          \
     AL_NAME(mod_coroutines, "asyncio", "coroutines")                          \
     AL_NAME(mod_tasks, "asyncio", "tasks")                                    \
     AL_NAME(mod_tasks_dict, "asyncio.tasks", "__dict__")                      \
@@ -68,6 +79,16 @@
     AL_STR(future)                                                            \
     AL_STR(_enqueue)                                                          \
     AL_STR(_work_queue)                                                       \
+    AL_STR(_getaddrinfo_debug)                                                \
+    AL_STR(getaddrinfo)                                                       \
+    AL_STR(getnameinfo)                                                       \
+    AL_STR(host)                                                              \
+    AL_STR(port)                                                              \
+    AL_STR(family)                                                            \
+    AL_STR(type)                                                              \
+    AL_STR(proto)                                                             \
+    AL_STR(flags)                                                             \
+    AL_STR(sockaddr)                                                          \
     AL_STR(executor)                                                          \
     AL_STR(func)                                                              \
     AL_STR(run_in_executor)                                                   \
@@ -175,6 +196,20 @@
     AL_STR(_when_idle)                                                        \
     AL_STR(when)
 
+/* A kind of socket in an answer of getaddrinfo. */
+typedef struct {
+    int type;
+    int proto;
+} al_socket_kind;
+
+#define AL_SOCKET_KINDS 4
+
+/* Memory of operations (futures/op.h) that are over, for the next ones. */
+typedef struct {
+    void *first;
+    unsigned len;
+} al_op_free_list;
+
 struct al_state {
     PyObject *module; /* borrowed: the module of this state */
     PyTypeObject *handle_type;
@@ -209,6 +244,16 @@ struct al_state {
     PyObject *pool_class;  /* asyncloop.ThreadPoolExecutor, once needed */
     PyObject *pool_submit; /* its submit as it should be; None: was replaced */
 
+    /* Names. */
+    PyTypeObject *lookup_type;
+    al_op_free_list free_lookups;
+    PyObject *look_up_function;    /* of executors/addrinfo.c */
+    PyObject *genuine_getaddrinfo; /* the socket module's own; NULL: it was */
+    PyObject *genuine_getnameinfo; /* replaced before we were imported */
+    al_socket_kind any_kinds[AL_SOCKET_KINDS]; /* listed when none is asked */
+    size_t any_kinds_len;
+    bool any_kinds_asked;
+
     /* Tasks; futures/ fills this in. */
     PyTypeObject *wake_type;
     PyTypeObject *task_step_type; /* of the callback of a stock task's step */
@@ -225,14 +270,13 @@ struct al_state {
     unsigned free_wakes_len;
 
     /* Operations on sockets; sockets/. */
-    PyTypeObject *op_type;
+    PyTypeObject *sock_op_type;
     PyObject *op_try_again;  /* a function: the callback of a queued one */
     PyObject *socket_family; /* attributes of the C type under socket.socket */
     PyObject *socket_type;
     PyObject *socket_proto;
     PyCFunction socket_fileno;
-    void *free_ops; /* free list of SockOpObjects */
-    unsigned free_ops_len;
+    al_op_free_list free_sock_ops;
 
     uint64_t native_steps;
     uint64_t tasks_named;

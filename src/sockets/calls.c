@@ -11,7 +11,7 @@
 #include "sockets/calls.h"
 
 #include "py/sockaddr.h"
-#include "sockets/op.h"
+#include "sockets/sock_op.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -79,7 +79,7 @@ take_size(SockOpObject *self, PyObject *number)
 static char *
 receive_space(SockOpObject *self, PyObject **whole)
 {
-    LoopObject *loop = self->loop;
+    LoopObject *loop = self->op.loop;
 
     *whole = NULL;
     if ((size_t)self->size > AL_IO_BUFFER_SIZE) {
@@ -107,8 +107,9 @@ received_steal(const char *space, ssize_t got, PyObject *whole)
 }
 
 static al_op_outcome
-recv_again(SockOpObject *self)
+recv_again(OpObject *op)
 {
+    SockOpObject *self = (SockOpObject *)op;
     PyObject *whole;
     char *space = receive_space(self, &whole);
 
@@ -120,19 +121,20 @@ recv_again(SockOpObject *self)
         Py_XDECREF(whole);
         return al_op_from_errno();
     }
-    return al_op_done_steal(self, received_steal(space, got, whole));
+    return al_op_done_steal(&self->op, received_steal(space, got, whole));
 }
 
 static al_op_outcome
-recv_begin(SockOpObject *self)
+recv_begin(OpObject *op)
 {
-    if (!al_op_take_plain_socket(self) || !take_size(self, self->args[1])) {
+    SockOpObject *self = (SockOpObject *)op;
+    if (!al_op_take_plain_socket(self) || !take_size(self, self->op.args[1])) {
         return AL_OP_BORROW;
     }
     if (self->size == 0) { /* not even asked, as in socket.recv */
-        return al_op_done_steal(self, PyBytes_FromStringAndSize(NULL, 0));
+        return al_op_done_steal(&self->op, PyBytes_FromStringAndSize(NULL, 0));
     }
-    return recv_again(self);
+    return recv_again(&self->op);
 }
 
 /* The user's buffer is taken for the time of a call only: meanwhile he may
@@ -142,7 +144,7 @@ recv_into_buffer(SockOpObject *self, bool with_address, ssize_t *got)
 {
     Py_buffer view;
 
-    if (PyObject_GetBuffer(self->args[1], &view, PyBUF_WRITABLE) < 0) {
+    if (PyObject_GetBuffer(self->op.args[1], &view, PyBUF_WRITABLE) < 0) {
         return AL_OP_FAILED;
     }
     al_op_outcome outcome = AL_OP_DONE;
@@ -171,23 +173,25 @@ recv_into_buffer(SockOpObject *self, bool with_address, ssize_t *got)
 }
 
 static al_op_outcome
-recv_into_again(SockOpObject *self)
+recv_into_again(OpObject *op)
 {
+    SockOpObject *self = (SockOpObject *)op;
     ssize_t got = 0;
     al_op_outcome outcome = recv_into_buffer(self, false, &got);
 
     return outcome == AL_OP_DONE
-               ? al_op_done_steal(self, PyLong_FromSsize_t(got))
+               ? al_op_done_steal(&self->op, PyLong_FromSsize_t(got))
                : outcome;
 }
 
 static al_op_outcome
-recv_into_begin(SockOpObject *self)
+recv_into_begin(OpObject *op)
 {
+    SockOpObject *self = (SockOpObject *)op;
     if (!al_op_take_plain_socket(self)) {
         return AL_OP_BORROW;
     }
-    al_op_outcome outcome = recv_into_again(self);
+    al_op_outcome outcome = recv_into_again(&self->op);
     if (outcome == AL_OP_FAILED && !PyErr_ExceptionMatches(PyExc_OSError)) {
         /* The buffer is refused: asyncio's words for it. */
         PyErr_Clear();
@@ -207,20 +211,21 @@ done_with_address_steal(SockOpObject *self, PyObject *what)
 
     Py_XDECREF(address);
     Py_XDECREF(what);
-    return al_op_done_steal(self, pair);
+    return al_op_done_steal(&self->op, pair);
 }
 
 /* Can we tell addresses of this socket? */
 static bool
 has_known_family(SockOpObject *self)
 {
-    int family = al_op_socket_int(self, self->loop->st->socket_family);
+    int family = al_op_socket_int(self, self->op.loop->st->socket_family);
     return family == AF_INET || family == AF_INET6 || family == AF_UNIX;
 }
 
 static al_op_outcome
-recvfrom_again(SockOpObject *self)
+recvfrom_again(OpObject *op)
 {
+    SockOpObject *self = (SockOpObject *)op;
     PyObject *whole;
     char *space = receive_space(self, &whole);
 
@@ -238,18 +243,20 @@ recvfrom_again(SockOpObject *self)
 }
 
 static al_op_outcome
-recvfrom_begin(SockOpObject *self)
+recvfrom_begin(OpObject *op)
 {
+    SockOpObject *self = (SockOpObject *)op;
     if (!al_op_take_plain_socket(self) || !has_known_family(self) ||
-        !take_size(self, self->args[1])) {
+        !take_size(self, self->op.args[1])) {
         return AL_OP_BORROW;
     }
-    return recvfrom_again(self);
+    return recvfrom_again(&self->op);
 }
 
 static al_op_outcome
-recvfrom_into_again(SockOpObject *self)
+recvfrom_into_again(OpObject *op)
 {
+    SockOpObject *self = (SockOpObject *)op;
     ssize_t got = 0;
     al_op_outcome outcome = recv_into_buffer(self, true, &got);
 
@@ -259,9 +266,10 @@ recvfrom_into_again(SockOpObject *self)
 }
 
 static al_op_outcome
-recvfrom_into_begin(SockOpObject *self)
+recvfrom_into_begin(OpObject *op)
 {
-    PyObject *size = self->args[2];
+    SockOpObject *self = (SockOpObject *)op;
+    PyObject *size = self->op.args[2];
 
     if (!al_op_take_plain_socket(self) || !has_known_family(self) ||
         (size != NULL && !take_size(self, size))) {
@@ -269,12 +277,12 @@ recvfrom_into_begin(SockOpObject *self)
     }
     if (self->size == 0) {
         /* asyncio counts by len(), which need not be bytes. */
-        self->size = PyObject_Size(self->args[1]);
+        self->size = PyObject_Size(self->op.args[1]);
         if (self->size < 0) {
             return AL_OP_FAILED;
         }
     }
-    al_op_outcome outcome = recvfrom_into_again(self);
+    al_op_outcome outcome = recvfrom_into_again(&self->op);
     if (outcome == AL_OP_FAILED && !PyErr_ExceptionMatches(PyExc_OSError)) {
         PyErr_Clear();
         return AL_OP_BORROW;
@@ -289,7 +297,7 @@ recvfrom_into_begin(SockOpObject *self)
 static bool
 take_data(SockOpObject *self)
 {
-    if (PyObject_GetBuffer(self->args[1], &self->view, PyBUF_SIMPLE) < 0) {
+    if (PyObject_GetBuffer(self->op.args[1], &self->view, PyBUF_SIMPLE) < 0) {
         PyErr_Clear();
         self->view.obj = NULL;
         return false;
@@ -298,8 +306,9 @@ take_data(SockOpObject *self)
 }
 
 static al_op_outcome
-sendall_again(SockOpObject *self)
+sendall_again(OpObject *op)
 {
+    SockOpObject *self = (SockOpObject *)op;
     ssize_t sent = send(self->fd, (const char *)self->view.buf + self->moved,
                         (size_t)(self->view.len - self->moved), MSG_DONTWAIT);
     if (sent < 0) {
@@ -307,42 +316,46 @@ sendall_again(SockOpObject *self)
     }
     self->moved += sent;
     return self->moved == self->view.len
-               ? al_op_done_steal(self, Py_NewRef(Py_None))
+               ? al_op_done_steal(&self->op, Py_NewRef(Py_None))
                : AL_OP_AGAIN;
 }
 
 static al_op_outcome
-sendall_begin(SockOpObject *self)
+sendall_begin(OpObject *op)
 {
+    SockOpObject *self = (SockOpObject *)op;
     if (!take_data(self) || !al_op_take_plain_socket(self)) {
         return AL_OP_BORROW;
     }
-    return sendall_again(self);
+    return sendall_again(&self->op);
 }
 
 static al_op_outcome
-sendto_again(SockOpObject *self)
+sendto_again(OpObject *op)
 {
+    SockOpObject *self = (SockOpObject *)op;
     ssize_t sent = sendto(self->fd, self->view.buf, (size_t)self->view.len,
                           MSG_DONTWAIT, address_of(self), self->address_len);
     return sent < 0 ? al_op_from_errno()
-                    : al_op_done_steal(self, PyLong_FromSsize_t(sent));
+                    : al_op_done_steal(&self->op, PyLong_FromSsize_t(sent));
 }
 
 static al_op_outcome
-sendto_begin(SockOpObject *self)
+sendto_begin(OpObject *op)
 {
+    SockOpObject *self = (SockOpObject *)op;
     if (!take_data(self) || !al_op_take_plain_socket(self)) {
         return AL_OP_BORROW;
     }
-    int family = al_op_socket_int(self, self->loop->st->socket_family);
-    if (!take_address(self, family, self->args[2])) {
+    int family = al_op_socket_int(self, self->op.loop->st->socket_family);
+    if (!take_address(self, family, self->op.args[2])) {
         return AL_OP_BORROW;
     }
-    if (PySys_Audit("socket.sendto", "OO", self->args[0], self->args[2]) < 0) {
+    if (PySys_Audit("socket.sendto", "OO", self->op.args[0],
+                    self->op.args[2]) < 0) {
         return AL_OP_FAILED;
     }
-    return sendto_again(self);
+    return sendto_again(&self->op);
 }
 
 /* --- connecting ------------------------------------------------------------- */
@@ -350,12 +363,12 @@ sendto_begin(SockOpObject *self)
 static al_op_outcome
 connect_now(SockOpObject *self)
 {
-    if (PySys_Audit("socket.connect", "OO", self->args[0], self->args[1]) <
-        0) {
+    if (PySys_Audit("socket.connect", "OO", self->op.args[0],
+                    self->op.args[1]) < 0) {
         return AL_OP_FAILED;
     }
     if (connect(self->fd, address_of(self), self->address_len) == 0) {
-        return al_op_done_steal(self, Py_NewRef(Py_None));
+        return al_op_done_steal(&self->op, Py_NewRef(Py_None));
     }
     return errno == EINPROGRESS ? AL_OP_AGAIN : al_op_from_errno();
 }
@@ -364,7 +377,7 @@ connect_now(SockOpObject *self)
 static void
 raise_refused(SockOpObject *self, int error)
 {
-    PyObject *address = self->args[1];
+    PyObject *address = self->op.args[1];
     const struct sockaddr_in6 *in6 =
         (const struct sockaddr_in6 *)&self->address;
 
@@ -391,8 +404,9 @@ raise_refused(SockOpObject *self, int error)
 
 /* The socket can be written: the connection stands, or has failed. */
 static al_op_outcome
-connect_again(SockOpObject *self)
+connect_again(OpObject *op)
 {
+    SockOpObject *self = (SockOpObject *)op;
     int error = 0;
     socklen_t len = sizeof(error);
 
@@ -400,7 +414,7 @@ connect_again(SockOpObject *self)
         return al_op_from_errno();
     }
     if (error == 0) {
-        return al_op_done_steal(self, Py_NewRef(Py_None));
+        return al_op_done_steal(&self->op, Py_NewRef(Py_None));
     }
     raise_refused(self, error);
     return AL_OP_FAILED;
@@ -408,9 +422,10 @@ connect_again(SockOpObject *self)
 
 /* The loop resolved the name; asyncio connects to the first address. */
 static al_op_outcome
-connect_resolved(SockOpObject *self, PyObject *infos)
+connect_resolved(OpObject *op, PyObject *infos)
 {
-    struct al_state *st = self->loop->st;
+    SockOpObject *self = (SockOpObject *)op;
+    struct al_state *st = self->op.loop->st;
     PyObject *info = PySequence_GetItem(infos, 0);
     PyObject *address = info == NULL ? NULL : PySequence_GetItem(info, 4);
     int family = al_op_socket_int(self, st->socket_family);
@@ -419,7 +434,7 @@ connect_resolved(SockOpObject *self, PyObject *infos)
     if (address == NULL) {
         return AL_OP_FAILED;
     }
-    Py_SETREF(self->args[1], address); /* ours */
+    Py_SETREF(self->op.args[1], address); /* ours */
     if (!al_op_take_plain_socket(self) ||
         !take_address(self, family, address)) {
         return AL_OP_BORROW;
@@ -431,39 +446,40 @@ connect_resolved(SockOpObject *self, PyObject *infos)
 static al_op_outcome
 connect_resolve(SockOpObject *self, int family, int type, int proto)
 {
-    PyObject *loop = (PyObject *)self->loop;
+    PyObject *loop = (PyObject *)self->op.loop;
     PyObject *method = PyObject_GetAttrString(loop, "_ensure_resolved");
-    PyObject *args = PyTuple_Pack(1, self->args[1]);
+    PyObject *args = PyTuple_Pack(1, self->op.args[1]);
     PyObject *kwargs =
         Py_BuildValue("{s:i,s:i,s:i,s:O}", "family", family, "type", type,
                       "proto", proto, "loop", loop);
 
     if (method != NULL && args != NULL && kwargs != NULL) {
-        self->inner = PyObject_Call(method, args, kwargs);
+        self->op.inner = PyObject_Call(method, args, kwargs);
     }
     Py_XDECREF(kwargs);
     Py_XDECREF(args);
     Py_XDECREF(method);
-    return self->inner == NULL ? AL_OP_FAILED : AL_OP_INNER;
+    return self->op.inner == NULL ? AL_OP_FAILED : AL_OP_INNER;
 }
 
 static al_op_outcome
-connect_begin(SockOpObject *self)
+connect_begin(OpObject *op)
 {
-    struct al_state *st = self->loop->st;
+    SockOpObject *self = (SockOpObject *)op;
+    struct al_state *st = self->op.loop->st;
 
     if (!al_op_take_plain_socket(self) || !al_op_is_non_blocking(self)) {
         return AL_OP_BORROW;
     }
     int family = al_op_socket_int(self, st->socket_family);
     if (family == AF_UNIX) {
-        return take_address(self, family, self->args[1]) ? connect_now(self)
-                                                         : AL_OP_BORROW;
+        return take_address(self, family, self->op.args[1]) ? connect_now(self)
+                                                            : AL_OP_BORROW;
     }
     if (family != AF_INET && family != AF_INET6) {
         return AL_OP_BORROW;
     }
-    if (take_address(self, family, self->args[1])) {
+    if (take_address(self, family, self->op.args[1])) {
         return connect_now(self);
     }
     return connect_resolve(self, family,
@@ -476,8 +492,9 @@ connect_begin(SockOpObject *self)
 /* Only takes the connection: what makes a socket of it is Python code, which
  * is no guest in a poll. */
 static al_op_outcome
-accept_again(SockOpObject *self)
+accept_again(OpObject *op)
 {
+    SockOpObject *self = (SockOpObject *)op;
     struct sockaddr *address = address_room(self);
 #if defined(__linux__)
     int fd = accept4(self->fd, address, &self->address_len,
@@ -493,14 +510,15 @@ accept_again(SockOpObject *self)
 #if !defined(__linux__)
     (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
 #endif
-    al_watch_forget_stale(self->loop, fd);
+    al_watch_forget_stale(self->op.loop, fd);
     return AL_OP_DONE;
 }
 
 static al_op_outcome
-accept_deliver(SockOpObject *self)
+accept_deliver(OpObject *op)
 {
-    struct al_state *st = self->loop->st;
+    SockOpObject *self = (SockOpObject *)op;
+    struct al_state *st = self->op.loop->st;
     int type = al_op_socket_int(self, st->socket_type);
 #if defined(__linux__)
     type |= SOCK_NONBLOCK; /* so that the object knows */
@@ -524,19 +542,21 @@ accept_deliver(SockOpObject *self)
 }
 
 static al_op_outcome
-accept_begin(SockOpObject *self)
+accept_begin(OpObject *op)
 {
+    SockOpObject *self = (SockOpObject *)op;
     if (!al_op_take_plain_socket(self) || !has_known_family(self) ||
         !al_op_is_non_blocking(self)) {
         return AL_OP_BORROW;
     }
-    al_op_outcome outcome = accept_again(self);
-    return outcome == AL_OP_DONE ? accept_deliver(self) : outcome;
+    al_op_outcome outcome = accept_again(&self->op);
+    return outcome == AL_OP_DONE ? accept_deliver(&self->op) : outcome;
 }
 
 /* --- the methods ------------------------------------------------------------ */
 
 static const al_op_kind recv_kind = {
+    .family = &al_sock_op_family,
     .name = "sock_recv",
     .side = AL_WATCH_READ,
     .required = 2,
@@ -548,6 +568,7 @@ static const al_op_kind recv_kind = {
 };
 
 static const al_op_kind recv_into_kind = {
+    .family = &al_sock_op_family,
     .name = "sock_recv_into",
     .side = AL_WATCH_READ,
     .required = 2,
@@ -559,6 +580,7 @@ static const al_op_kind recv_into_kind = {
 };
 
 static const al_op_kind recvfrom_kind = {
+    .family = &al_sock_op_family,
     .name = "sock_recvfrom",
     .side = AL_WATCH_READ,
     .required = 2,
@@ -570,6 +592,7 @@ static const al_op_kind recvfrom_kind = {
 };
 
 static const al_op_kind recvfrom_into_kind = {
+    .family = &al_sock_op_family,
     .name = "sock_recvfrom_into",
     .side = AL_WATCH_READ,
     .required = 2,
@@ -581,6 +604,7 @@ static const al_op_kind recvfrom_into_kind = {
 };
 
 static const al_op_kind sendall_kind = {
+    .family = &al_sock_op_family,
     .name = "sock_sendall",
     .side = AL_WATCH_WRITE,
     .required = 2,
@@ -592,6 +616,7 @@ static const al_op_kind sendall_kind = {
 };
 
 static const al_op_kind sendto_kind = {
+    .family = &al_sock_op_family,
     .name = "sock_sendto",
     .side = AL_WATCH_WRITE,
     .required = 3,
@@ -603,6 +628,7 @@ static const al_op_kind sendto_kind = {
 };
 
 static const al_op_kind connect_kind = {
+    .family = &al_sock_op_family,
     .name = "sock_connect",
     .side = AL_WATCH_WRITE,
     .required = 2,
@@ -615,6 +641,7 @@ static const al_op_kind connect_kind = {
 };
 
 static const al_op_kind accept_kind = {
+    .family = &al_sock_op_family,
     .name = "sock_accept",
     .side = AL_WATCH_READ,
     .required = 1,

@@ -23,7 +23,8 @@ al_op_unwatch(SockOpObject *self)
     }
     PyObject *error = PyErr_Occurred() ? al_err_take() : NULL;
     self->watching = false;
-    al_watch_clear_user(self->loop, self->fd, self->kind->side, &self->user);
+    al_watch_clear_user(self->op.loop, self->fd, self->op.kind->side,
+                        &self->user);
     if (error != NULL) {
         al_err_give_back_steal(error);
     }
@@ -44,7 +45,7 @@ static void
 report(SockOpObject *self)
 {
     if (al_err_leaves_loop()) {
-        al_run_leave_with_error(self->loop);
+        al_run_leave_with_error(self->op.loop);
     }
     else {
         PyErr_WriteUnraisable((PyObject *)self);
@@ -55,9 +56,9 @@ report(SockOpObject *self)
 static void
 op_try_again(SockOpObject *self)
 {
-    LoopObject *loop = self->loop;
+    LoopObject *loop = self->op.loop;
 
-    int pending = al_waiter_is_pending(loop, self->future);
+    int pending = al_waiter_is_pending(loop, self->op.future);
     if (pending <= 0) {
         if (pending < 0) {
             report(self);
@@ -66,27 +67,27 @@ op_try_again(SockOpObject *self)
         return;
     }
     al_op_outcome outcome;
-    self->state = AL_OP_RUNNING; /* making objects may run the collector */
+    self->op.state = AL_OP_RUNNING; /* making objects may run the collector */
     if (al_op_has_its_socket(self)) {
-        outcome = self->kind->again(self);
+        outcome = self->op.kind->again(&self->op);
     }
     else {
         errno = EBADF;
         outcome = al_op_from_errno();
     }
-    self->state = AL_OP_SUSPENDED;
+    self->op.state = AL_OP_SUSPENDED;
     if (outcome == AL_OP_AGAIN) {
         return;
     }
     if (outcome == AL_OP_FAILED) {
-        self->error = al_err_take();
+        self->op.error = al_err_take();
     }
-    self->ready = true;
+    self->op.ready = true;
     al_op_unwatch(self);
     /* What `again` made may have run a finalizer that cancelled us. */
-    pending = al_waiter_is_pending(loop, self->future);
+    pending = al_waiter_is_pending(loop, self->op.future);
     if (pending < 0 ||
-        (pending > 0 && al_waiter_wake(loop, self->future) < 0)) {
+        (pending > 0 && al_waiter_wake(loop, self->op.future) < 0)) {
         report(self);
     }
 }
@@ -99,7 +100,7 @@ op_py_try_again(PyObject *module, PyObject *op)
     SockOpObject *self = (SockOpObject *)op;
 
     self->queued = false;
-    if (self->state == AL_OP_SUSPENDED && self->watching) {
+    if (self->op.state == AL_OP_SUSPENDED && self->watching) {
         op_try_again(self);
     }
     Py_RETURN_NONE;
@@ -111,7 +112,7 @@ PyMethodDef al_op_try_again_def = {"try_again", op_py_try_again, METH_O, NULL};
 static int
 op_queue(SockOpObject *self)
 {
-    LoopObject *loop = self->loop;
+    LoopObject *loop = self->op.loop;
     PyObject *op = (PyObject *)self;
 
     if (self->queued) {
@@ -135,7 +136,7 @@ al_op_on_event(al_watch_user *user, al_watch_side side)
 {
     (void)side;
     SockOpObject *self = (SockOpObject *)user->owner;
-    LoopObject *loop = self->loop;
+    LoopObject *loop = self->op.loop;
     al_ring *ready = &loop->ready;
 
     if (al_ring_len(ready) == 0 || loop->ops_end == ready->tail) {
@@ -151,7 +152,7 @@ al_op_on_event(al_watch_user *user, al_watch_side side)
 int
 al_op_watch(SockOpObject *self)
 {
-    LoopObject *loop = self->loop;
+    LoopObject *loop = self->op.loop;
 
     if (al_reader_ensure_free(loop, self->fd) < 0 ||
         al_loop_check_closed(loop) < 0) {
@@ -159,9 +160,9 @@ al_op_watch(SockOpObject *self)
     }
     al_loop_part_from_parent(loop);
     int rc =
-        self->kind->side == AL_WATCH_READ
+        self->op.kind->side == AL_WATCH_READ
             ? al_watch_await_arrival(loop, self->fd, &self->user,
-                                     self->args[0])
+                                     self->op.args[0])
             : al_watch_set_user(loop, self->fd, AL_WATCH_WRITE, &self->user);
     if (rc < 0) {
         return -1;

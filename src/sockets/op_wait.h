@@ -2,7 +2,7 @@
 #ifndef AL_SOCKETS_OP_WAIT_H
 #define AL_SOCKETS_OP_WAIT_H
 
-#include "sockets/op.h"
+#include "sockets/sock_op.h"
 
 /* Become the reader or writer. 0, or -1 with an exception set. */
 int al_op_watch(SockOpObject *self);

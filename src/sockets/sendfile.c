@@ -13,7 +13,7 @@
 
 #include "sockets/sendfile.h"
 
-#include "sockets/op.h"
+#include "sockets/sock_op.h"
 
 #if defined(__linux__)
 
@@ -40,13 +40,15 @@ sendfile_end(SockOpObject *self, al_op_outcome outcome)
     if (outcome == AL_OP_FAILED) {
         return AL_OP_FAILED; /* of the send; that is what counts */
     }
-    return rc < 0 ? al_op_from_errno()
-                  : al_op_done_steal(self, PyLong_FromSsize_t(self->moved));
+    return rc < 0
+               ? al_op_from_errno()
+               : al_op_done_steal(&self->op, PyLong_FromSsize_t(self->moved));
 }
 
 static al_op_outcome
-sendfile_again(SockOpObject *self)
+sendfile_again(OpObject *op)
 {
+    SockOpObject *self = (SockOpObject *)op;
     Py_ssize_t left = SEND_MAX;
 
     while (left > 0) {
@@ -76,9 +78,10 @@ sendfile_again(SockOpObject *self)
 }
 
 static al_op_outcome
-sendfile_deliver(SockOpObject *self)
+sendfile_deliver(OpObject *op)
 {
-    return self->result == NULL ? AL_OP_BORROW : AL_OP_DONE;
+    SockOpObject *self = (SockOpObject *)op;
+    return self->op.result == NULL ? AL_OP_BORROW : AL_OP_DONE;
 }
 
 /* asyncio's checks, in asyncio's words. 0, or -1 with an exception set. */
@@ -86,8 +89,8 @@ static int
 check_arguments(SockOpObject *self, PyObject *offset, PyObject *count)
 {
     PyObject *done = PyObject_CallMethod(
-        (PyObject *)self->loop, "_check_sendfile_params", "OOOO",
-        self->args[0], self->args[1], offset, count);
+        (PyObject *)self->op.loop, "_check_sendfile_params", "OOOO",
+        self->op.args[0], self->op.args[1], offset, count);
 
     Py_XDECREF(done);
     return done == NULL ? -1 : 0;
@@ -98,8 +101,8 @@ check_arguments(SockOpObject *self, PyObject *offset, PyObject *count)
 static bool
 take_file(SockOpObject *self, struct stat *file)
 {
-    PyObject *number =
-        PyObject_CallMethodNoArgs(self->args[1], self->loop->st->str_fileno);
+    PyObject *number = PyObject_CallMethodNoArgs(
+        self->op.args[1], self->op.loop->st->str_fileno);
     long fd = -1;
 
     if (number != NULL && PyLong_Check(number)) {
@@ -115,10 +118,11 @@ take_file(SockOpObject *self, struct stat *file)
 }
 
 static al_op_outcome
-sendfile_begin(SockOpObject *self)
+sendfile_begin(OpObject *op)
 {
-    PyObject *offset = self->args[2];
-    PyObject *count = self->args[3] == NULL ? Py_None : self->args[3];
+    SockOpObject *self = (SockOpObject *)op;
+    PyObject *offset = self->op.args[2];
+    PyObject *count = self->op.args[3] == NULL ? Py_None : self->op.args[3];
     struct stat file;
 
     if (!al_op_take_plain_socket(self)) {
@@ -143,27 +147,29 @@ sendfile_begin(SockOpObject *self)
         return AL_OP_BORROW;
     }
     if (self->size == TO_THE_END && file.st_size == 0) {
-        return al_op_done_steal(self, PyLong_FromLong(0));
+        return al_op_done_steal(&self->op, PyLong_FromLong(0));
     }
     if (!al_op_has_its_socket(self)) { /* what ran above closed it */
         return AL_OP_BORROW;
     }
-    al_op_outcome outcome = sendfile_again(self);
-    return outcome == AL_OP_DONE ? sendfile_deliver(self) : outcome;
+    al_op_outcome outcome = sendfile_again(&self->op);
+    return outcome == AL_OP_DONE ? sendfile_deliver(&self->op) : outcome;
 }
 
 #else
 
 static al_op_outcome
-sendfile_begin(SockOpObject *self)
+sendfile_begin(OpObject *op)
 {
+    SockOpObject *self = (SockOpObject *)op;
     (void)self;
     return AL_OP_BORROW;
 }
 
 static al_op_outcome
-sendfile_again(SockOpObject *self)
+sendfile_again(OpObject *op)
 {
+    SockOpObject *self = (SockOpObject *)op;
     (void)self;
     Py_UNREACHABLE();
 }
@@ -173,6 +179,7 @@ sendfile_again(SockOpObject *self)
 #endif
 
 static const al_op_kind sendfile_kind = {
+    .family = &al_sock_op_family,
     .name = "sock_sendfile",
     .side = AL_WATCH_WRITE,
     .required = 2,

@@ -5,17 +5,16 @@
  * Threads: the loop's.
  */
 
-#include "sockets/op_coro.h"
+#include "futures/op_coro.h"
 
 #include "futures/waiter.h"
-#include "sockets/op_wait.h"
 
 /* --- going on ----------------------------------------------------------------- */
 
 /* The operation is over: with this result, or with the exception that is set
  * if it is NULL. */
 static PySendResult
-op_end_steal(SockOpObject *self, PyObject *value, PyObject **result)
+op_end_steal(OpObject *self, PyObject *value, PyObject **result)
 {
     self->state = AL_OP_OVER;
     al_op_release(self);
@@ -23,12 +22,12 @@ op_end_steal(SockOpObject *self, PyObject *value, PyObject **result)
     return value == NULL ? PYGEN_ERROR : PYGEN_RETURN;
 }
 
-static PySendResult op_advance(SockOpObject *self, al_op_outcome outcome,
+static PySendResult op_advance(OpObject *self, al_op_outcome outcome,
                                PyObject **result);
 
 /* `inner` returned `value`. */
 static PySendResult
-op_inner_returned_steal(SockOpObject *self, PyObject *value, PyObject **result)
+op_inner_returned_steal(OpObject *self, PyObject *value, PyObject **result)
 {
     Py_CLEAR(self->inner);
     if (self->borrowed || self->kind->resolved == NULL) {
@@ -40,7 +39,7 @@ op_inner_returned_steal(SockOpObject *self, PyObject *value, PyObject **result)
 }
 
 static PySendResult
-op_send_to_inner(SockOpObject *self, PyObject *value, PyObject **result)
+op_send_to_inner(OpObject *self, PyObject *value, PyObject **result)
 {
     PyObject *got = NULL;
 
@@ -58,7 +57,7 @@ op_send_to_inner(SockOpObject *self, PyObject *value, PyObject **result)
 
 /* Yield the future, once more if it was sent back without an outcome. */
 static PySendResult
-op_suspend(SockOpObject *self, PyObject **result)
+op_suspend(OpObject *self, PyObject **result)
 {
     *result = al_waiter_yield(self->loop, self->future);
     if (*result == NULL) {
@@ -70,7 +69,7 @@ op_suspend(SockOpObject *self, PyObject **result)
 
 /* Do what follows from an attempt. */
 static PySendResult
-op_advance(SockOpObject *self, al_op_outcome outcome, PyObject **result)
+op_advance(OpObject *self, al_op_outcome outcome, PyObject **result)
 {
     switch (outcome) {
     case AL_OP_DONE: {
@@ -80,12 +79,14 @@ op_advance(SockOpObject *self, al_op_outcome outcome, PyObject **result)
     }
     case AL_OP_AGAIN:
         self->future = al_waiter_new(self->loop);
-        if (self->future == NULL || al_op_watch(self) < 0) {
+        if (self->future == NULL || self->kind->family->wait(self) < 0) {
             return op_end_steal(self, NULL, result);
         }
         return op_suspend(self, result);
     case AL_OP_BORROW:
-        al_op_release_view(self);
+        if (self->kind->family->part != NULL) {
+            self->kind->family->part(self);
+        }
         self->borrowed = true;
         self->inner = al_op_borrow(self);
         if (self->inner == NULL) {
@@ -101,7 +102,7 @@ op_advance(SockOpObject *self, al_op_outcome outcome, PyObject **result)
 
 /* The future was sent back, so it has an outcome, or should have. */
 static PySendResult
-op_resume(SockOpObject *self, PyObject **result)
+op_resume(OpObject *self, PyObject **result)
 {
     if (self->ready) {
         if (self->error != NULL) {
@@ -134,7 +135,7 @@ op_resume(SockOpObject *self, PyObject **result)
 
 /* May the operation be resumed? 0, or -1 with an exception set. */
 static int
-op_check_resumable(SockOpObject *self)
+op_check_resumable(OpObject *self)
 {
     if (self->state == AL_OP_RUNNING) {
         PyErr_SetString(PyExc_ValueError, "coroutine already executing");
@@ -151,7 +152,7 @@ op_check_resumable(SockOpObject *self)
 PySendResult
 al_op_am_send(PyObject *op, PyObject *value, PyObject **result)
 {
-    SockOpObject *self = (SockOpObject *)op;
+    OpObject *self = (OpObject *)op;
 
     *result = NULL;
     if (op_check_resumable(self) < 0) {
@@ -260,8 +261,8 @@ set_thrown(PyObject *type, PyObject *value, PyObject *traceback)
 
 /* inner.throw(...) */
 static PySendResult
-op_throw_into_inner(SockOpObject *self, PyObject *const *args,
-                    Py_ssize_t nargs, PyObject **result)
+op_throw_into_inner(OpObject *self, PyObject *const *args, Py_ssize_t nargs,
+                    PyObject **result)
 {
     PyObject *throw = PyObject_GetAttr(self->inner, self->loop->st->str_throw);
     PyObject *got = NULL;
@@ -287,7 +288,7 @@ op_throw_into_inner(SockOpObject *self, PyObject *const *args,
 static PyObject *
 op_py_throw(PyObject *op, PyObject *const *args, Py_ssize_t nargs)
 {
-    SockOpObject *self = (SockOpObject *)op;
+    OpObject *self = (OpObject *)op;
     PyObject *value = NULL;
 
     if (nargs < 1 || nargs > 3) {
@@ -314,7 +315,7 @@ static PyObject *
 op_py_close(PyObject *op, PyObject *unused)
 {
     (void)unused;
-    SockOpObject *self = (SockOpObject *)op;
+    OpObject *self = (OpObject *)op;
 
     if (self->state == AL_OP_OVER) {
         Py_RETURN_NONE;
@@ -337,7 +338,7 @@ op_py_close(PyObject *op, PyObject *unused)
 PyObject *
 al_op_am_await(PyObject *op)
 {
-    if (((SockOpObject *)op)->state == AL_OP_SUSPENDED) {
+    if (((OpObject *)op)->state == AL_OP_SUSPENDED) {
         PyErr_SetString(PyExc_RuntimeError,
                         "coroutine is being awaited already");
         return NULL;
@@ -358,35 +359,35 @@ static PyObject *
 op_get_name(PyObject *op, void *closure)
 {
     (void)closure;
-    return PyUnicode_FromString(((SockOpObject *)op)->kind->name);
+    return PyUnicode_FromString(((OpObject *)op)->kind->name);
 }
 
 static PyObject *
 op_get_qualname(PyObject *op, void *closure)
 {
     (void)closure;
-    return PyUnicode_FromFormat("Loop.%s", ((SockOpObject *)op)->kind->name);
+    return PyUnicode_FromFormat("Loop.%s", ((OpObject *)op)->kind->name);
 }
 
 static PyObject *
 op_get_running(PyObject *op, void *closure)
 {
     (void)closure;
-    return PyBool_FromLong(((SockOpObject *)op)->state == AL_OP_RUNNING);
+    return PyBool_FromLong(((OpObject *)op)->state == AL_OP_RUNNING);
 }
 
 static PyObject *
 op_get_suspended(PyObject *op, void *closure)
 {
     (void)closure;
-    return PyBool_FromLong(((SockOpObject *)op)->state == AL_OP_SUSPENDED);
+    return PyBool_FromLong(((OpObject *)op)->state == AL_OP_SUSPENDED);
 }
 
 static PyObject *
 op_get_origin(PyObject *op, void *closure)
 {
     (void)closure;
-    PyObject *origin = ((SockOpObject *)op)->origin;
+    PyObject *origin = ((OpObject *)op)->origin;
     return Py_NewRef(origin == NULL ? Py_None : origin);
 }
 
@@ -403,7 +404,7 @@ PyObject *
 al_op_tp_repr(PyObject *op)
 {
     return PyUnicode_FromFormat("<coroutine object Loop.%s at %p>",
-                                ((SockOpObject *)op)->kind->name, op);
+                                ((OpObject *)op)->kind->name, op);
 }
 
 PyMethodDef al_op_methods[] = {

@@ -1,14 +1,12 @@
-/* op.c - an operation: how it is made, and its end. */
+/* op.c - an operation: how it is made, and its end. See op.h. */
 
-#include "sockets/op.h"
+#include "futures/op.h"
 
+#include "futures/op_coro.h"
+#include "py/args.h"
 #include "py/error.h"
-#include "sockets/op_coro.h"
-#include "sockets/op_wait.h"
 
-#include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 #define FREE_OPS_MAX 64
 
@@ -40,7 +38,7 @@ call_borrowed(const al_op_kind *kind, LoopObject *loop, PyObject *const *args,
 }
 
 static inline PyObject *
-name_of_arg(const SockOpObject *self, size_t i)
+name_of_arg(const OpObject *self, size_t i)
 {
     return *(PyObject **)((char *)self->loop->st + self->kind->names[i]);
 }
@@ -48,7 +46,7 @@ name_of_arg(const SockOpObject *self, size_t i)
 /* The same with the arguments of an operation: those that have a default by
  * name, as far as they were given. */
 PyObject *
-al_op_borrow(SockOpObject *self)
+al_op_borrow(OpObject *self)
 {
     const al_op_kind *kind = self->kind;
     PyObject *stack[AL_OP_ARGS];
@@ -100,11 +98,12 @@ sort_args(const al_op_kind *kind, struct al_state *st, PyObject *const *args,
         PyObject *name = PyTuple_GET_ITEM(kwnames, k);
         size_t i = 0;
         while (i < kind->most &&
-               *(PyObject **)((char *)st + kind->names[i]) != name) {
+               !al_args_is_name(name,
+                                *(PyObject **)((char *)st + kind->names[i]))) {
             i++;
         }
         if (i == kind->most || values[i] != NULL) {
-            return false; /* unknown, twice, or not interned */
+            return false; /* unknown, or twice */
         }
         values[i] = args[nargs + k];
     }
@@ -154,17 +153,25 @@ origin_of_caller(void)
     return origin;
 }
 
-static SockOpObject *
-op_alloc(struct al_state *st)
+static inline void *
+at_offset(struct al_state *st, size_t offset)
 {
-    SockOpObject *self = st->free_ops;
+    return (char *)st + offset;
+}
+
+static OpObject *
+op_alloc(struct al_state *st, const al_op_family *family)
+{
+    PyTypeObject *type = *(PyTypeObject **)at_offset(st, family->type);
+    al_op_free_list *list = at_offset(st, family->free_list);
+    OpObject *self = list->first;
 
     if (self == NULL) {
-        return PyObject_GC_New(SockOpObject, st->op_type);
+        return PyObject_GC_New(OpObject, type);
     }
-    st->free_ops = self->inner; /* the link, while it is free */
-    st->free_ops_len--;
-    (void)PyObject_Init((PyObject *)self, st->op_type);
+    list->first = self->inner; /* the link, while it is free */
+    list->len--;
+    (void)PyObject_Init((PyObject *)self, type);
     return self;
 }
 
@@ -184,7 +191,7 @@ al_op_new(const al_op_kind *kind, LoopObject *loop, PyObject *const *args,
             return NULL;
         }
     }
-    SockOpObject *self = op_alloc(loop->st);
+    OpObject *self = op_alloc(loop->st, kind->family);
     if (self == NULL) {
         Py_XDECREF(origin);
         return NULL;
@@ -197,100 +204,17 @@ al_op_new(const al_op_kind *kind, LoopObject *loop, PyObject *const *args,
     }
     self->future = self->inner = self->result = self->error = NULL;
     self->origin = origin; /* ours */
-    self->view.obj = NULL;
-    self->user.owner = (PyObject *)self;
-    self->user.on_event = al_op_on_event;
-    self->user.on_drop = al_op_on_drop;
-    self->user.owns_fd = false;
-    self->offset = 0;
-    self->size = self->moved = 0;
-    self->fd = self->other_fd = -1;
     self->state = AL_OP_CREATED;
-    self->owns_other_fd = self->watching = false;
-    self->ready = self->borrowed = self->queued = false;
+    self->ready = self->borrowed = false;
+    if (kind->family->init != NULL) {
+        kind->family->init(self);
+    }
     PyObject_GC_Track((PyObject *)self);
     return (PyObject *)self;
 }
 
-/* --- for the attempts ------------------------------------------------------- */
-
-bool
-al_op_is_non_blocking(SockOpObject *self)
-{
-    PyObject *timeout = PyObject_CallMethodNoArgs(
-        self->args[0], self->loop->st->str_gettimeout);
-    bool is_zero = timeout != NULL && PyFloat_CheckExact(timeout) &&
-                   PyFloat_AS_DOUBLE(timeout) == 0.0;
-
-    if (timeout == NULL) {
-        PyErr_Clear();
-    }
-    Py_XDECREF(timeout);
-    return is_zero;
-}
-
-/* The socket's descriptor, -1 if it is closed. The type is exact, so that no
- * foreign code runs. */
-static int
-socket_fileno(SockOpObject *self)
-{
-    PyObject *number = self->loop->st->socket_fileno(self->args[0], NULL);
-    long fd = number == NULL ? -1 : PyLong_AsLong(number);
-
-    if (fd < 0 && PyErr_Occurred()) {
-        PyErr_Clear();
-    }
-    Py_XDECREF(number);
-    return fd < 0 || fd > INT_MAX ? -1 : (int)fd;
-}
-
-bool
-al_op_take_plain_socket(SockOpObject *self)
-{
-    LoopObject *loop = self->loop;
-
-    if (!Py_IS_TYPE(self->args[0], (PyTypeObject *)loop->st->socket_class) ||
-        loop->closed || (loop->debug && !al_op_is_non_blocking(self))) {
-        return false;
-    }
-    self->fd = socket_fileno(self);
-    return self->fd >= 0;
-}
-
-bool
-al_op_has_its_socket(SockOpObject *self)
-{
-    return socket_fileno(self) == self->fd;
-}
-
-int
-al_op_socket_int(SockOpObject *self, PyObject *descriptor)
-{
-    PyObject *sock = self->args[0];
-    PyObject *number =
-        Py_TYPE(descriptor)
-            ->tp_descr_get(descriptor, sock, (PyObject *)Py_TYPE(sock));
-    long value = number == NULL ? -1 : PyLong_AsLong(number);
-
-    if (number == NULL) {
-        PyErr_Clear();
-    }
-    Py_XDECREF(number);
-    return (int)value;
-}
-
 al_op_outcome
-al_op_from_errno(void)
-{
-    if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) {
-        return AL_OP_AGAIN;
-    }
-    PyErr_SetFromErrno(PyExc_OSError);
-    return AL_OP_FAILED;
-}
-
-al_op_outcome
-al_op_done_steal(SockOpObject *self, PyObject *result)
+al_op_done_steal(OpObject *self, PyObject *result)
 {
     Py_XSETREF(self->result, result);
     return result == NULL ? AL_OP_FAILED : AL_OP_DONE;
@@ -299,25 +223,13 @@ al_op_done_steal(SockOpObject *self, PyObject *result)
 /* --- the end ---------------------------------------------------------------- */
 
 void
-al_op_release_view(SockOpObject *self)
-{
-    if (self->view.obj != NULL) {
-        PyBuffer_Release(&self->view);
-    }
-}
-
-/* Let go of everything but `origin`. Leaves the exception state alone. */
-void
-al_op_release(SockOpObject *self)
+al_op_release(OpObject *self)
 {
     PyObject *error = PyErr_Occurred() ? al_err_take() : NULL;
 
-    al_op_unwatch(self);
-    if (self->owns_other_fd) {
-        self->owns_other_fd = false;
-        (void)close(self->other_fd); /* accepted, and nobody came for it */
+    if (self->kind->family->release != NULL) {
+        self->kind->family->release(self);
     }
-    al_op_release_view(self);
     Py_CLEAR(self->future);
     Py_CLEAR(self->inner);
     Py_CLEAR(self->result);
@@ -333,10 +245,10 @@ al_op_release(SockOpObject *self)
     }
 }
 
-static int
-op_tp_traverse(PyObject *op, visitproc visit, void *arg)
+int
+al_op_tp_traverse(PyObject *op, visitproc visit, void *arg)
 {
-    SockOpObject *self = (SockOpObject *)op;
+    OpObject *self = (OpObject *)op;
 
     Py_VISIT(Py_TYPE(op));
     Py_VISIT(self->loop);
@@ -348,14 +260,15 @@ op_tp_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(self->result);
     Py_VISIT(self->error);
     Py_VISIT(self->origin);
-    Py_VISIT(self->view.obj);
-    return 0;
+    return self->kind->family->traverse == NULL
+               ? 0
+               : self->kind->family->traverse(self, visit, arg);
 }
 
-static int
-op_tp_clear(PyObject *op)
+int
+al_op_tp_clear(PyObject *op)
 {
-    SockOpObject *self = (SockOpObject *)op;
+    OpObject *self = (OpObject *)op;
 
     self->state = AL_OP_OVER;
     al_op_release(self);
@@ -364,10 +277,10 @@ op_tp_clear(PyObject *op)
 }
 
 /* The warning for one that was never awaited. */
-static void
-op_tp_finalize(PyObject *op)
+void
+al_op_tp_finalize(PyObject *op)
 {
-    SockOpObject *self = (SockOpObject *)op;
+    OpObject *self = (OpObject *)op;
 
     if (self->state != AL_OP_CREATED) {
         return;
@@ -388,10 +301,29 @@ op_tp_finalize(PyObject *op)
     }
 }
 
-static void
-op_tp_dealloc(PyObject *op)
+/* Keep the memory for the next one, if there is room. */
+static bool
+op_keep(OpObject *self, struct al_state *st)
 {
-    SockOpObject *self = (SockOpObject *)op;
+    const al_op_family *family = self->kind->family;
+    al_op_free_list *list = at_offset(st, family->free_list);
+
+    /* One whose finalizer ran would not be finalized again. */
+    if (*(PyTypeObject **)at_offset(st, family->type) == NULL ||
+        list->len == FREE_OPS_MAX ||
+        PyObject_GC_IsFinalized((PyObject *)self)) {
+        return false;
+    }
+    self->inner = list->first; /* the link */
+    list->first = self;
+    list->len++;
+    return true;
+}
+
+void
+al_op_tp_dealloc(PyObject *op)
+{
+    OpObject *self = (OpObject *)op;
 
     if (self->state == AL_OP_CREATED &&
         PyObject_CallFinalizerFromDealloc(op) < 0) {
@@ -403,110 +335,23 @@ op_tp_dealloc(PyObject *op)
     PyObject *module = ((PyHeapTypeObject *)tp)->ht_module;
     struct al_state *st = module == NULL ? NULL : al_state_of_module(module);
 
-    (void)op_tp_clear(op);
+    (void)al_op_tp_clear(op);
     if (st != NULL) {
         AL_LEDGER_FREED(st, op);
     }
-    /* One whose finalizer ran would not be finalized again. */
-    if (st != NULL && st->op_type != NULL && st->free_ops_len < FREE_OPS_MAX &&
-        !PyObject_GC_IsFinalized(op)) {
-        self->inner = st->free_ops;
-        st->free_ops = self;
-        st->free_ops_len++;
-    }
-    else {
+    if (st == NULL || !op_keep(self, st)) {
         PyObject_GC_Del(op);
     }
     Py_DECREF(tp);
 }
 
 void
-al_op_free_list_clear(struct al_state *st)
+al_op_free_list_clear(al_op_free_list *list)
 {
-    while (st->free_ops != NULL) {
-        SockOpObject *self = st->free_ops;
-        st->free_ops = self->inner; /* the link, while it is free */
+    while (list->first != NULL) {
+        OpObject *self = list->first;
+        list->first = self->inner; /* the link, while it is free */
         PyObject_GC_Del(self);
     }
-    st->free_ops_len = 0;
-}
-
-/* --- the type --------------------------------------------------------------- */
-
-static PyType_Slot op_slots[] = {
-    {Py_am_await, al_op_am_await},
-    {Py_am_send, al_op_am_send},
-    {Py_tp_iter, PyObject_SelfIter},
-    {Py_tp_iternext, al_op_tp_iternext},
-    {Py_tp_repr, al_op_tp_repr},
-    {Py_tp_traverse, op_tp_traverse},
-    {Py_tp_clear, op_tp_clear},
-    {Py_tp_finalize, op_tp_finalize},
-    {Py_tp_dealloc, op_tp_dealloc},
-    {Py_tp_methods, al_op_methods},
-    {Py_tp_getset, al_op_getset},
-    {Py_tp_doc, "An operation on a socket, to be awaited."},
-    {0, NULL},
-};
-
-static PyType_Spec op_spec = {
-    .name = "asyncloop._core.SocketOperation",
-    .basicsize = sizeof(SockOpObject),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC |
-             Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
-    .slots = op_slots,
-};
-
-/* What the C type under socket.socket has under this name. */
-static PyObject *
-c_descriptor(struct al_state *st, const char *name)
-{
-    PyTypeObject *base = ((PyTypeObject *)st->socket_class)->tp_base;
-    PyObject *found = PyObject_GetAttrString((PyObject *)base, name);
-
-    if (found != NULL && Py_TYPE(found)->tp_descr_get == NULL) {
-        PyErr_Format(PyExc_ImportError, "socket has no attribute %s", name);
-        Py_CLEAR(found);
-    }
-    return found;
-}
-
-/* The function behind socket.fileno, which is asked more than once for each
- * operation. 0, or -1 with an exception set. */
-static int
-find_fileno(struct al_state *st)
-{
-    PyObject *method = c_descriptor(st, "fileno");
-
-    if (method == NULL) {
-        return -1;
-    }
-    if (Py_IS_TYPE(method, &PyMethodDescr_Type) &&
-        ((PyMethodDescrObject *)method)->d_method->ml_flags == METH_NOARGS) {
-        st->socket_fileno = ((PyMethodDescrObject *)method)->d_method->ml_meth;
-    }
-    else {
-        PyErr_SetString(PyExc_ImportError, "socket.fileno is no C method");
-    }
-    Py_DECREF(method); /* the type has it */
-    return st->socket_fileno == NULL ? -1 : 0;
-}
-
-int
-al_op_setup(PyObject *module, struct al_state *st)
-{
-    if (find_fileno(st) < 0) {
-        return -1;
-    }
-    st->op_type =
-        (PyTypeObject *)PyType_FromModuleAndSpec(module, &op_spec, NULL);
-    st->op_try_again = PyCFunction_New(&al_op_try_again_def, NULL);
-    st->socket_family = c_descriptor(st, "family");
-    st->socket_type = c_descriptor(st, "type");
-    st->socket_proto = c_descriptor(st, "proto");
-    return st->op_type == NULL || st->op_try_again == NULL ||
-                   st->socket_family == NULL || st->socket_type == NULL ||
-                   st->socket_proto == NULL
-               ? -1
-               : 0;
+    list->len = 0;
 }
