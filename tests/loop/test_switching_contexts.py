@@ -179,8 +179,10 @@ def test_a_step_that_raises_leaves_its_context(loop, error):
         await asyncio.sleep(0)
         raise error
 
+    task = loop.create_task(child(), context=context)
     with pytest.raises(error):
-        loop.run_until_complete(loop.create_task(child(), context=context))
+        loop.run_until_complete(task)
+    assert task.exception() is not None  # retrieved, or it would be logged
     assert VAR.get() is None
     assert context.run(VAR.get) == "inside"
 
