@@ -28,6 +28,7 @@ SUBJECTS = (
     "timers",
     "tasks",
     "executors",
+    "process",
     "network",
     "streams",
     "web",
