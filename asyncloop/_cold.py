@@ -26,6 +26,7 @@ from collections.abc import Callable
 from asyncloop._compat import ASYNCIO_RESETS_AFTER_FORK
 from asyncloop._connect import ConnectMethods
 from asyncloop._serve import ServeMethods
+from asyncloop._subprocess import ProcessMethods
 
 # Not imported at run time: typing takes longer than all of this package.
 TYPE_CHECKING = False
@@ -292,6 +293,7 @@ else:
         _ResolverMethods,
         ConnectMethods,
         ServeMethods,
+        ProcessMethods,
         _StandardMethods,
     ):
         """What Loop has beside its C type."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
-from asyncio import format_helpers
+import warnings
+from asyncio import format_helpers, unix_events
 from collections.abc import Callable
 
 # Not imported at run time: typing takes longer than all of this package.
@@ -18,6 +20,10 @@ SERVER_REMOVES_SOCKET_FILE = sys.version_info >= (3, 13)
 # _make_ssl_transport and its kin have the keyword `context`.
 TRANSPORTS_TAKE_CONTEXT = sys.version_info >= (3, 15)
 ASYNCIO_RESETS_AFTER_FORK = sys.version_info >= (3, 12)
+# asyncio talks to what `with watcher` gives, and not to the watcher.
+CHILD_WATCHER_IS_WHAT_ENTERS = sys.version_info < (3, 12)
+# What _posixsubprocess.fork_exec is told last: whether to use vfork.
+FORK_EXEC_CHOOSES_VFORK = (True,) if sys.version_info < (3, 14) else ()
 
 _format_source: Any = format_helpers._format_callback_source
 
@@ -33,3 +39,31 @@ def describe_callback(
     if _FORMAT_TAKES_DEBUG:
         return str(_format_source(callback, args, debug=debug))
     return str(_format_source(callback, args))
+
+
+# Those that wait for one child each, for which there is no need.
+_STOCK_CHILD_WATCHERS = tuple(
+    getattr(unix_events, name)
+    for name in (
+        ("_PidfdChildWatcher", "_ThreadedChildWatcher")
+        if POLICIES_ARE_DEPRECATED
+        else ("PidfdChildWatcher", "ThreadedChildWatcher")
+    )
+)
+
+
+def child_watcher_of_user(loop: Any) -> Any:
+    """The watcher of child processes that a program has chosen, if it is not
+    one of those that asyncio chooses itself."""
+    if POLICIES_ARE_DEPRECATED:
+        # No API is left; a context manager none of them has been since.
+        return None
+    policy: Any = asyncio.get_event_loop_policy()
+    stock: Any = asyncio.DefaultEventLoopPolicy
+    if type(policy).get_child_watcher is stock.get_child_watcher:
+        watcher = getattr(policy, "_watcher", None)
+    else:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            watcher = policy.get_child_watcher()
+    return None if type(watcher) in _STOCK_CHILD_WATCHERS else watcher

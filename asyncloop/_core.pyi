@@ -168,6 +168,16 @@ class DatagramTransport(_FlowControlMixin, asyncio.DatagramTransport):
         self, high: int | None = None, low: int | None = None
     ) -> None: ...
 
+@final
+class SubprocessTransport(asyncio.SubprocessTransport): ...
+
+@final
+class PipeEnd(asyncio.Protocol):
+    fd: int
+    disconnected: bool
+    pipe: asyncio.BaseTransport | None
+    proc: SubprocessTransport | None
+
 # The queue of a ThreadPoolExecutor: see _executor.py.
 @final
 class _WorkQueue:

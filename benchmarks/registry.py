@@ -29,6 +29,7 @@ SUBJECTS = (
     "tasks",
     "executors",
     "resolver",
+    "process",
     "network",
     "streams",
     "web",

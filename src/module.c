@@ -17,6 +17,7 @@
 #include "handles/handle.h"
 #include "loop/fork.h"
 #include "py/asyncio.h"
+#include "process/process.h"
 #include "py/context.h"
 #include "servers/connector.h"
 #include "servers/listener.h"
@@ -135,7 +136,8 @@ core_exec(PyObject *module)
         al_socket_setup(module, st) < 0 || al_pipe_setup(module, st) < 0 ||
         al_datagram_setup(module, st) < 0 ||
         al_listener_setup(module, st) < 0 || al_server_setup(module, st) < 0 ||
-        al_connector_setup(module, st) < 0) {
+        al_connector_setup(module, st) < 0 ||
+        al_process_setup(module, st) < 0) {
         return -1;
     }
     return al_loop_type_setup(module, st);

@@ -30,7 +30,7 @@ HANG_SECONDS = 40
 # The folders whose tests are this suite; the others bring their own rules.
 BEHAVIOUR = {
     "api", "crash", "datagrams", "executors", "futures", "handles", "leaks",
-    "loop", "metrics", "regressions", "servers", "signals", "sockets",
+    "loop", "metrics", "process", "regressions", "servers", "signals", "sockets",
     "threads", "transports", "watch",
 }
 

@@ -20,6 +20,7 @@
 #include "loop/loop.h"
 #include "loop/sched.h"
 #include "metrics/snapshot.h"
+#include "process/process.h"
 #include "py/error.h"
 #include "servers/connector.h"
 #include "servers/listener.h"
@@ -231,6 +232,7 @@ static PyMethodDef loop_methods[] = {
     AL_CONNECTOR_LOOP_METHODS,
     AL_PIPE_LOOP_METHODS,
     AL_DATAGRAM_LOOP_METHODS,
+    AL_PROCESS_LOOP_METHODS,
     AL_SIGNAL_LOOP_METHODS,
     AL_METRICS_LOOP_METHODS,
     {NULL},

@@ -28,7 +28,9 @@
     AL_KIND(transport)                                                        \
     AL_KIND(listener)                                                         \
     AL_KIND(op)                                                               \
-    AL_KIND(connector)
+    AL_KIND(connector)                                                        \
+    AL_KIND(process)                                                          \
+    AL_KIND(pipe_end)
 
 #if AL_DEBUG
 

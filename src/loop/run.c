@@ -39,7 +39,7 @@
 
 /* What callbacks write is sent together, which keeps the kernel's code out of
  * the way of the program's: a server of many small answers takes an eighth
- * less CPU (docs/decisions/0017). The bounds on how many transports wait so,
+ * less CPU (docs/decisions/0015). The bounds on how many transports wait so,
  * on their bytes, and on the time, in poll budgets. */
 #define SEND_AFTER_TRANSPORTS 64
 #define SEND_AFTER_BYTES ((size_t)64 * 1024)

@@ -117,6 +117,8 @@ al_state_visit(struct al_state *st, al_state_visitor visit, void *arg)
         (PyObject **)&st->read_pipe_type,
         (PyObject **)&st->write_pipe_type,
         (PyObject **)&st->datagram_type,
+        (PyObject **)&st->process_type,
+        (PyObject **)&st->pipe_end_type,
         (PyObject **)&st->listener_type,
         &st->server_class,
         (PyObject **)&st->connector_type,

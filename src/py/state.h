@@ -43,6 +43,9 @@
     AL_NAME(aio_FlowControl, "asyncio.transports", "_FlowControlMixin")       \
     AL_NAME(aio_ReadTransport, "asyncio.transports", "ReadTransport")         \
     AL_NAME(aio_DatagramTransport, "asyncio.transports", "DatagramTransport") \
+    AL_NAME(aio_SubprocessTransport, "asyncio.transports",                    \
+            "SubprocessTransport")                                            \
+    AL_NAME(aio_Protocol, "asyncio.protocols", "Protocol")                    \
     AL_NAME(aio_BufferedProtocol, "asyncio.protocols", "BufferedProtocol")    \
     AL_NAME(aio_TransportSocket, "asyncio.trsock", "TransportSocket")         \
     AL_NAME(aio_try_native, "asyncio.constants", "_SendfileMode.TRY_NATIVE")  \
@@ -72,6 +75,8 @@
     AL_NAME(main_thread, "threading", "main_thread")                          \
     AL_NAME(describe_callback, "asyncloop._compat", "describe_callback")      \
     AL_NAME(cold_methods, "asyncloop._cold", "ColdMethods")                   \
+    AL_NAME(make_popen, "asyncloop._subprocess", "make_popen")                \
+    AL_NAME(wait_for_exit, "asyncloop._subprocess", "wait_for_exit")          \
     AL_NAME(beside_tasks, "asyncloop._cold", "beside_tasks")
 
 /* Interned strings: AL_STR(name), the field is str_<name>. */
@@ -194,7 +199,13 @@
     AL_STR(data)                                                              \
     AL_STR(list_of_data)                                                      \
     AL_STR(_when_idle)                                                        \
-    AL_STR(when)
+    AL_STR(when)                                                              \
+    AL_STR(pipe_connection_lost)                                              \
+    AL_STR(pipe_data_received)                                                \
+    AL_STR(process_exited)                                                    \
+    AL_STR(returncode)                                                        \
+    AL_STR(signal)                                                            \
+    AL_STR(subprocess)
 
 /* A kind of socket in an answer of getaddrinfo. */
 typedef struct {
@@ -234,6 +245,8 @@ struct al_state {
     PyTypeObject *read_pipe_type;
     PyTypeObject *write_pipe_type;
     PyTypeObject *datagram_type;
+    PyTypeObject *process_type;
+    PyTypeObject *pipe_end_type;
     PyTypeObject *listener_type;
     PyObject *server_class; /* asyncloop.Server, set by _server.py */
     PyTypeObject *connector_type;

@@ -66,20 +66,57 @@ read_failed(al_transport *self)
     al_transport_fatal(self, "Fatal read error on pipe transport");
 }
 
+/* What a pipe holds unless it was made larger: reads go straight into `bytes`
+ * of this size once they are large, which saves a copy. */
+#define PIPE_SIZE ((unsigned)64 * 1024)
+#define LARGE_READ ((ssize_t)16 * 1024)
+
+/* As read(); `*data` is what was read, NULL without memory for it. */
+static ssize_t
+read_data(al_transport *self, PyObject **data)
+{
+    char *buffer;
+    ssize_t count;
+
+    *data = NULL;
+    if (self->expected != 0 &&
+        (*data = PyBytes_FromStringAndSize(NULL, self->expected)) != NULL) {
+        count = read(self->fd, PyBytes_AS_STRING(*data), self->expected);
+        int saved = errno;
+        if (count <= 0) {
+            Py_CLEAR(*data);
+        }
+        else if (count < (ssize_t)self->expected) {
+            (void)_PyBytes_Resize(data, count); /* NULL when it fails */
+        }
+        errno = saved;
+    }
+    else {
+        PyErr_Clear();
+        buffer = al_loop_io_buffer(self->loop);
+        if (buffer == NULL) {
+            PyErr_NoMemory();
+            return 1;
+        }
+        count = read(self->fd, buffer, AL_IO_BUFFER_SIZE);
+        if (count > 0) {
+            *data = PyBytes_FromStringAndSize(buffer, count);
+        }
+    }
+    self->expected =
+        count >= LARGE_READ && count <= (ssize_t)PIPE_SIZE ? PIPE_SIZE : 0;
+    return count;
+}
+
 static void
 reader_read_ready(al_transport *self)
 {
-    char *buffer = al_loop_io_buffer(self->loop);
+    PyObject *data;
 
     if (self->lost || !self->fd_open) {
         return;
     }
-    if (buffer == NULL) {
-        PyErr_NoMemory();
-        al_transport_fatal(self, "Fatal read error on pipe transport");
-        return;
-    }
-    ssize_t count = read(self->fd, buffer, AL_IO_BUFFER_SIZE);
+    ssize_t count = read_data(self, &data);
     if (count < 0) {
         read_failed(self);
         return;
@@ -88,7 +125,6 @@ reader_read_ready(al_transport *self)
         on_end(self);
         return;
     }
-    PyObject *data = PyBytes_FromStringAndSize(buffer, count);
     PyObject *result =
         data == NULL
             ? NULL
