@@ -23,6 +23,34 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* --- room ---------------------------------------------------------------------- */
+
+/* What a pipe holds unless it was made larger. */
+#define PIPE_SIZE ((unsigned)64 * 1024)
+
+/* A pipe that was found full is made larger, once: both sides then wait four
+ * times less often. Not by more, since the kernel limits what the pipes of one
+ * user hold in all; and it may refuse, which is no error. */
+#define ROOMY_PIPE_SIZE (256 * 1024)
+
+static void
+make_roomy(al_transport *self)
+{
+    if (self->made_roomy) {
+        return;
+    }
+    self->made_roomy = true;
+#ifdef F_SETPIPE_SZ
+    int saved = errno;
+    int size = fcntl(self->fd, F_GETPIPE_SZ);
+
+    if (size > 0 && size <= (int)PIPE_SIZE) {
+        (void)fcntl(self->fd, F_SETPIPE_SZ, ROOMY_PIPE_SIZE);
+    }
+    errno = saved;
+#endif
+}
+
 /* --- reading ------------------------------------------------------------------- */
 
 /* The writer has gone. asyncio queues both calls. */
@@ -66,9 +94,8 @@ read_failed(al_transport *self)
     al_transport_fatal(self, "Fatal read error on pipe transport");
 }
 
-/* What a pipe holds unless it was made larger: reads go straight into `bytes`
- * of this size once they are large, which saves a copy. */
-#define PIPE_SIZE ((unsigned)64 * 1024)
+/* Reads go straight into `bytes` of the pipe's size once they are large, which
+ * saves a copy. */
 #define LARGE_READ ((ssize_t)16 * 1024)
 
 /* As read(); `*data` is what was read, NULL without memory for it. */
@@ -103,8 +130,12 @@ read_data(al_transport *self, PyObject **data)
             *data = PyBytes_FromStringAndSize(buffer, count);
         }
     }
-    self->expected =
-        count >= LARGE_READ && count <= (ssize_t)PIPE_SIZE ? PIPE_SIZE : 0;
+    if (count >= (ssize_t)PIPE_SIZE) {
+        make_roomy(self);
+    }
+    self->expected = count < LARGE_READ ? 0
+                     : self->made_roomy ? ROOMY_PIPE_SIZE
+                                        : PIPE_SIZE;
     return count;
 }
 
@@ -188,6 +219,16 @@ writer_read_ready(al_transport *self)
     }
 }
 
+/* There is room again, in a pipe that was full. */
+static void
+writer_write_ready(al_transport *self)
+{
+    if (self->fd_open) {
+        make_roomy(self);
+    }
+    al_stream_write_ready(self);
+}
+
 static void
 writer_drained(al_transport *self)
 {
@@ -206,7 +247,7 @@ static const al_transport_kind writer_kind = {
     .send_now = al_stream_send_now,
     .read_ready = writer_read_ready,
     .drained = writer_drained,
-    .write_ready = al_stream_write_ready,
+    .write_ready = writer_write_ready,
 };
 
 static PyObject *

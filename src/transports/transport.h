@@ -73,6 +73,7 @@ typedef struct al_transport {
     bool protocol_paused : 1;
     bool eof_written : 1;
     bool write_waits : 1; /* the watch tells when there is room */
+    bool made_roomy : 1;  /* the pipe was full once, and is larger now */
 } al_transport;
 
 /* What is unlike between the kinds. */

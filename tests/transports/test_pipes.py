@@ -14,7 +14,7 @@ import pytest
 
 from support.loops import collect_errors
 from support.net import (
-    Recorder, in_loop, is_open, quiet, receive, settle, until,
+    Recorder, in_loop, is_borrowed, is_open, quiet, receive, settle, until,
 )
 
 
@@ -492,3 +492,36 @@ async def test_repr_of_pipes(loop):
     await settle()
     assert repr(transport) == f"<{name} closed fd={fd} closed>"
     os.close(reader)
+
+
+@pytest.mark.skipif(
+    not hasattr(fcntl, "F_GETPIPE_SZ"), reason="pipes have a size on Linux"
+)
+@in_loop
+async def test_a_pipe_that_was_full_keeps_what_it_has_in_order(loop):
+    """Ours is made larger then, which the other end must not notice."""
+    read, write = os.pipe()
+    data = os.urandom(3 << 20)
+    received = bytearray()
+    ended = loop.create_future()
+
+    class Reader(asyncio.Protocol):
+        def data_received(self, piece):
+            received.extend(piece)
+
+        def connection_lost(self, error):
+            ended.set_result(error)
+
+    await loop.connect_read_pipe(Reader, open(read, "rb", 0))
+    transport, _ = await loop.connect_write_pipe(
+        asyncio.BaseProtocol, open(write, "wb", 0)
+    )
+    ours = not is_borrowed(transport)
+    for start in range(0, len(data), 100_000):
+        transport.write(data[start:start + 100_000])
+    await until(lambda: len(received) > 1 << 20)
+    size = fcntl.fcntl(read, fcntl.F_GETPIPE_SZ)
+    assert size == (256 << 10 if ours else 64 << 10)
+    transport.close()
+    assert await ended is None
+    assert bytes(received) == data
