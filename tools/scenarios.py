@@ -18,6 +18,8 @@ SCENARIOS: dict[str, Callable[[Loop], None]] = {}
 
 
 def scenario(function: Callable[[Loop], None]) -> Callable[[Loop], None]:
+    if function.__name__ in SCENARIOS:
+        raise ValueError(f"two scenarios are called {function.__name__}")
     SCENARIOS[function.__name__] = function
     return function
 
@@ -354,7 +356,7 @@ def socket_operations(loop: Loop) -> None:
 
 
 @scenario
-def connections(loop: Loop) -> None:
+def sock_accept_and_connect(loop: Loop) -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     client = socket.socket()
     listener.setblocking(False)
@@ -504,6 +506,34 @@ def names(loop: Loop) -> None:
     loop.close()
     for thread in threads:
         thread.join()
+
+
+@scenario
+def processes(loop: Loop) -> None:
+    """One that is talked to, one that is killed, one whose transport is
+    closed, and one that cannot be started."""
+    pipe = asyncio.subprocess.PIPE
+
+    async def main() -> None:
+        cat = await asyncio.create_subprocess_exec(
+            "cat", stdin=pipe, stdout=pipe
+        )
+        await cat.communicate(b"x" * 1000)
+        sleeper = await asyncio.create_subprocess_exec("sleep", "60")
+        sleeper.kill()
+        await sleeper.wait()
+        transport, _ = await loop.subprocess_shell(
+            asyncio.SubprocessProtocol, "cat", stderr=None
+        )
+        transport.close()
+        await transport._wait()  # type: ignore[attr-defined]
+        try:
+            await asyncio.create_subprocess_exec("/nobody/has/this")
+        except FileNotFoundError:
+            pass
+        await asyncio.sleep(0)
+
+    loop.run_until_complete(main())
 
 
 @scenario
