@@ -162,5 +162,25 @@ def test_each_page_is_reached_from_the_readme() -> None:
             target = (page.parent / link).resolve()
             if target.is_file() and target not in found:
                 waiting.append(target)
-    pages = set((ROOT / "docs").rglob("*.md"))
+    # Decisions are reached from the code that they are about.
+    pages = {
+        path for path in (ROOT / "docs").rglob("*.md")
+        if path.parent.name != "decisions"
+    }
     assert sorted(path.name for path in pages - found) == []
+
+
+def test_the_chart_and_the_table_are_those_of_the_results() -> None:
+    """Or `make chart` has to be run."""
+    sys.path.append(str(ROOT / "tools"))
+    import chart
+
+    found = chart.ratios()
+    assert len(found) >= 15
+    assert chart.CHART.read_text("utf-8") == chart.chart(found)
+    text = chart.README.read_text("utf-8")
+    assert text == chart.readme(found, text)
+
+
+def test_the_readme_has_two_screens() -> None:
+    assert len((ROOT / "README.md").read_text("utf-8").splitlines()) <= 140
