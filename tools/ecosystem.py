@@ -128,10 +128,12 @@ def main() -> int:
         return 0
     command = [
         str(VENV / "bin" / "python"), "-P", "-m", "pytest", "--loops",
-        options.loops, *(["--json-table", options.json] if options.json else []),
+        options.loops,
         *(str(INTEROP / name) for name in chosen if (INTEROP / name).is_dir()),
         *more,
     ]
+    if options.json:
+        command += ["--json-table", os.path.abspath(options.json)]
     # The plugins under test are not for the tests themselves.
     env = {
         **os.environ, "PYTHONPATH": str(ROOT),

@@ -77,7 +77,8 @@ def programs(kind: str, tmp_path: pathlib.Path):
 
 
 def server(name: str):
-    @pytest.fixture(scope="session", name=name)
+    # Its name is not that of a client's module.
+    @pytest.fixture(scope="session", name=f"{name}_server")
     def start(request: pytest.FixtureRequest, tmp_path_factory):
         made = servers.SERVERS[name](tmp_path_factory.mktemp(name))
         table = request.config.pluginmanager.get_plugin("interop-table")
@@ -88,10 +89,6 @@ def server(name: str):
     return start
 
 
-postgres = server("postgres")
-mariadb = server("mariadb")
-redis_server = server("redis")
-nginx = server("nginx")
-rabbitmq = server("rabbitmq")
-mosquitto = server("mosquitto")
-nats_server = server("nats")
+
+for one in servers.SERVERS:
+    globals()[f"{one}_server"] = server(one)

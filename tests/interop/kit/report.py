@@ -60,7 +60,7 @@ class Table:
                 for package in system.get("versions", ())
             } or {"Python": platform.python_version()}
             versions |= {
-                server: self.servers[server]
+                f"{server} (server)": self.servers[server]
                 for server in system.get("servers", ())
                 if server in self.servers
             }

@@ -351,7 +351,9 @@ async def queue_that_shuts_down(note):
 
 @scenario
 async def tasks_run_in_their_order(note):
-    tasks = [asyncio.create_task(work(note, name), name=name) for name in "abc"]
+    tasks = [
+        asyncio.create_task(work(note, name), name=name) for name in "abc"
+    ]
     note([task.get_name() for task in tasks])
     note("created")
     await asyncio.gather(*tasks)
