@@ -10,7 +10,7 @@ import subprocess
 import time
 
 # Starting, even of a database on a busy machine, takes no longer than this.
-SECONDS = 90
+SECONDS = 60
 
 
 def free_port() -> int:

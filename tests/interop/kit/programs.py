@@ -31,7 +31,9 @@ class Programs:
             path.insert(0, str(SITE))
         return {
             **os.environ, "PYTHONPATH": os.pathsep.join(path),
-            "PYTHONUNBUFFERED": "1", "INTEROP_LOOP": self.kind, **more,
+            "PYTHONUNBUFFERED": "1", "INTEROP_LOOP": self.kind,
+            # Some leave files there.
+            "HOME": str(self.folder), **more,
         }
 
     def factory(self, asyncio_name: str = "asyncio") -> str:
