@@ -21,6 +21,9 @@ def run_suite(programs):
 
     def run_suite(passed: int, *plugins: str, site=False, ini="", **files):
         programs.write("canary.py", CANARY)
+        if "pytest_asyncio.plugin" in plugins:
+            # Unset, it warns.
+            ini += "asyncio_default_fixture_loop_scope = function\n"
         programs.write("pytest.ini", "[pytest]\n" + ini)
         for name, text in files.items():
             programs.write(name + ".py", text)
@@ -83,8 +86,12 @@ def test_pytest_asyncio_s_hook(run_suite, kind):
         4, "pytest_asyncio.plugin", test_sample=ASYNCIO_SUITE, conftest=f"""\
 from support import loops
 
+# One function, or each test would have a factory, and a loop, of its own.
+def chosen():
+    return loops.new({kind!r})
+
 def pytest_asyncio_loop_factories(config, item):
-    return {{"chosen": lambda: loops.new({kind!r})}}
+    return {{"chosen": chosen}}
 """)
 
 
