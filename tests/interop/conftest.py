@@ -21,6 +21,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Their warnings are theirs; what raises in a finalizer may be ours.
+    for line in (
+        "default", "error::pytest.PytestUnraisableExceptionWarning"
+    ):
+        config.addinivalue_line("filterwarnings", line)
     config.pluginmanager.register(report.Table(config), "interop-table")
 
 
@@ -30,11 +35,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             continue
         if "kind" not in getattr(item, "fixturenames", ()):
             raise pytest.UsageError(f"{item.nodeid}: must run on both loops")
-        # Their warnings are theirs; what a loop leaves behind is ours.
-        for text in (
-            "error::pytest.PytestUnraisableExceptionWarning", "default"
-        ):
-            item.add_marker(pytest.mark.filterwarnings(text))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -4,6 +4,7 @@ Put in front by PYTHONPATH, for the programs that have no option for it.
 """
 
 import os
+import sys
 
 
 def install() -> None:
@@ -13,6 +14,9 @@ def install() -> None:
     module = importlib.import_module(os.environ["INTEROP_LOOP"])
     asyncio.new_event_loop = module.new_event_loop
     asyncio.events.new_event_loop = module.new_event_loop
+    if sys.version_info < (3, 14):
+        # Here get_event_loop() makes a loop, and the policy chooses it.
+        asyncio.set_event_loop_policy(module.EventLoopPolicy())
 
 
 if os.environ.get("INTEROP_LOOP", "asyncio") != "asyncio":
