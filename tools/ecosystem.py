@@ -129,6 +129,9 @@ def main() -> int:
     command = [
         str(VENV / "bin" / "python"), "-P", "-m", "pytest", "--loops",
         options.loops,
+        # Their warnings are theirs; what raises in a finalizer may be ours.
+        "-W", "default", "-W",
+        "error::pytest.PytestUnraisableExceptionWarning",
         *(str(INTEROP / name) for name in chosen if (INTEROP / name).is_dir()),
         *more,
     ]

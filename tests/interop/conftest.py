@@ -21,11 +21,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # Their warnings are theirs; what raises in a finalizer may be ours.
-    for line in (
-        "default", "error::pytest.PytestUnraisableExceptionWarning"
-    ):
-        config.addinivalue_line("filterwarnings", line)
     config.pluginmanager.register(report.Table(config), "interop-table")
 
 
