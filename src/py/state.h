@@ -215,6 +215,21 @@ typedef struct {
 
 #define AL_SOCKET_KINDS 4
 
+/* How layers above transports find out about them; transports/inlet.h. */
+struct al_state;
+struct al_inlet;
+struct al_outlet_ops;
+typedef int (*al_inlet_finder)(struct al_state *st, PyObject *transport,
+                               PyObject *protocol, struct al_inlet *inlet);
+
+#define AL_INLET_FINDERS 4
+#define AL_OUTLET_TYPES 4
+
+typedef struct {
+    PyTypeObject *type; /* borrowed: a field of the state has it */
+    const struct al_outlet_ops *ops;
+} al_outlet_entry;
+
 /* Memory of operations (futures/op.h) that are over, for the next ones. */
 typedef struct {
     void *first;
@@ -245,6 +260,8 @@ struct al_state {
     PyTypeObject *read_pipe_type;
     PyTypeObject *write_pipe_type;
     PyTypeObject *datagram_type;
+    al_inlet_finder inlet_finders[AL_INLET_FINDERS];
+    al_outlet_entry outlets[AL_OUTLET_TYPES];
     PyTypeObject *process_type;
     PyTypeObject *pipe_end_type;
     PyTypeObject *listener_type;

@@ -156,20 +156,15 @@ reader_read_ready(al_transport *self)
         on_end(self);
         return;
     }
-    PyObject *result =
-        data == NULL
-            ? NULL
-            : al_transport_call(self, self->st->str_data_received, data);
+    int rc = data == NULL ? -1 : al_transport_deliver(self, data);
     Py_XDECREF(data);
-    if (result == NULL) {
+    if (rc < 0) {
         if (al_err_leaves_loop() || self->loop == NULL) {
             al_run_leave_with_error(self->loop);
             return;
         }
         al_transport_report(self, "Exception in callback data_received()");
-        return;
     }
-    Py_DECREF(result);
 }
 
 static size_t
@@ -250,32 +245,32 @@ static const al_transport_kind writer_kind = {
     .write_ready = writer_write_ready,
 };
 
+static int
+writer_write(PyObject *op, PyObject *data)
+{
+    al_stream *self = (al_stream *)op;
+
+    if (al_stream_check_data(data) < 0) {
+        return -1;
+    }
+    if (self->base.lost || self->base.closing) {
+        Py_ssize_t size = PyObject_Size(data);
+        return size <= 0 ? (int)size
+                         : al_transport_write_is_late(
+                               &self->base,
+                               "pipe closed by peer or os.write(pipe, data) "
+                               "raised exception.");
+    }
+    return al_stream_write(self, data);
+}
+
 static PyObject *
 writer_py_write(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
                 PyObject *kwnames)
 {
     PyObject *data = al_args_one("write", ((al_transport *)op)->st->str_data,
                                  args, nargs, kwnames);
-    if (data == NULL) {
-        return NULL;
-    }
-    al_stream *self = (al_stream *)op;
-
-    if (al_stream_check_data(data) < 0) {
-        return NULL;
-    }
-    if (self->base.lost || self->base.closing) {
-        Py_ssize_t size = PyObject_Size(data);
-        if (size < 0 ||
-            (size > 0 &&
-             al_transport_write_is_late(
-                 &self->base, "pipe closed by peer or os.write(pipe, data) "
-                              "raised exception.") < 0)) {
-            return NULL;
-        }
-        Py_RETURN_NONE;
-    }
-    if (al_stream_write(self, data) < 0) {
+    if (data == NULL || writer_write(op, data) < 0) {
         return NULL;
     }
     Py_RETURN_NONE;
@@ -407,6 +402,11 @@ static PyType_Spec writer_spec = {
     .slots = writer_slots,
 };
 
+static const al_outlet_ops writer_outlet = {
+    .write = writer_write,
+    .is_closing = al_transport_is_closing,
+};
+
 int
 al_pipe_setup(PyObject *module, struct al_state *st)
 {
@@ -414,7 +414,10 @@ al_pipe_setup(PyObject *module, struct al_state *st)
         al_transport_make_type(module, &reader_spec, st->aio_ReadTransport);
     st->write_pipe_type =
         al_transport_make_type(module, &writer_spec, st->aio_FlowControl);
-    return st->read_pipe_type == NULL || st->write_pipe_type == NULL ? -1 : 0;
+    if (st->read_pipe_type == NULL || st->write_pipe_type == NULL) {
+        return -1;
+    }
+    return al_outlet_register(st, st->write_pipe_type, &writer_outlet);
 }
 
 /* --- making them ----------------------------------------------------------------- */

@@ -24,6 +24,7 @@
 #define LARGEST_DIRECT_READ ((size_t)96 * 1024)
 
 #define READ_ERROR "Fatal read error on socket transport"
+#define PROTOCOL_FAILED "Fatal error: protocol.data_received() call failed."
 #define LATE_WRITE "socket.send() raised exception."
 
 /* --- receiving ---------------------------------------------------------------- */
@@ -31,11 +32,18 @@
 static void
 on_eof(al_transport *self)
 {
+    int keep_open;
+
     al_transport_log_debug(self, "%r received EOF");
-    PyObject *result =
-        al_transport_call(self, self->st->str_eof_received, NULL);
-    int keep_open = result == NULL ? -1 : PyObject_IsTrue(result);
-    Py_XDECREF(result);
+    if (self->inlet.ops != NULL) {
+        keep_open = al_transport_inlet_eof(self);
+    }
+    else {
+        PyObject *result =
+            al_transport_call(self, self->st->str_eof_received, NULL);
+        keep_open = result == NULL ? -1 : PyObject_IsTrue(result);
+        Py_XDECREF(result);
+    }
     if (keep_open < 0) {
         al_transport_fatal(
             self, "Fatal error: protocol.eof_received() call failed.");
@@ -120,6 +128,32 @@ learn_size(al_transport *self, size_t count)
                                          : 0;
 }
 
+/* Read into the loop's buffer and give the inlet what came. */
+static void
+receive_into_inlet(al_transport *self)
+{
+    char *buffer = al_loop_io_buffer(self->loop);
+    ssize_t count;
+
+    if (buffer == NULL) {
+        PyErr_NoMemory();
+        al_transport_fatal(self, READ_ERROR);
+        return;
+    }
+    count = recv(self->fd, buffer, AL_IO_BUFFER_SIZE, 0);
+    if (count <= 0) {
+        nothing_received(self, count);
+        return;
+    }
+    if (self->inlet.ops->receive_bytes != NULL) {
+        learn_size(self, (size_t)count);
+    }
+    if (al_transport_inlet_receive(self, buffer, (size_t)count) < 0) {
+        al_transport_fatal(self, PROTOCOL_FAILED);
+    }
+}
+
+/* Make `bytes` of what comes, for the protocol or its inlet. */
 static void
 receive_data(al_transport *self)
 {
@@ -137,15 +171,11 @@ receive_data(al_transport *self)
         return;
     }
     learn_size(self, (size_t)count);
-    PyObject *result =
-        al_transport_call(self, self->st->str_data_received, data);
+    int rc = al_transport_deliver(self, data);
     Py_DECREF(data);
-    if (result == NULL) {
-        al_transport_fatal(
-            self, "Fatal error: protocol.data_received() call failed.");
-        return;
+    if (rc < 0) {
+        al_transport_fatal(self, PROTOCOL_FAILED);
     }
-    Py_DECREF(result);
 }
 
 /* The object that the protocol wants filled; NULL with an exception set. */
@@ -224,7 +254,10 @@ socket_read_ready(al_transport *self)
     if (self->lost || !self->fd_open) {
         return;
     }
-    if (self->buffered) {
+    if (self->inlet.ops != NULL && self->expected == 0) {
+        receive_into_inlet(self);
+    }
+    else if (self->buffered && self->inlet.ops == NULL) {
         receive_into_buffer(self);
     }
     else {
@@ -313,30 +346,30 @@ may_write(al_stream *self, const char *method)
     return 1;
 }
 
+static int
+socket_write(PyObject *op, PyObject *data)
+{
+    al_stream *self = (al_stream *)op;
+
+    if (al_stream_check_data(data) < 0) {
+        return -1;
+    }
+    if (self->base.lost || self->base.eof_written ||
+        self->base.empty_waiter != NULL) {
+        Py_ssize_t size = self->base.lost ? PyObject_Size(data) : 1;
+        int may = size <= 0 ? (int)size : may_write(self, "write");
+        return may < 0 ? -1 : 0;
+    }
+    return al_stream_write(self, data);
+}
+
 static PyObject *
 socket_py_write(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
                 PyObject *kwnames)
 {
     PyObject *data = al_args_one("write", ((al_transport *)op)->st->str_data,
                                  args, nargs, kwnames);
-    if (data == NULL) {
-        return NULL;
-    }
-    al_stream *self = (al_stream *)op;
-
-    if (al_stream_check_data(data) < 0) {
-        return NULL;
-    }
-    if (self->base.lost || self->base.eof_written ||
-        self->base.empty_waiter != NULL) {
-        Py_ssize_t size = self->base.lost ? PyObject_Size(data) : 1;
-        int may = size <= 0 ? (int)size : may_write(self, "write");
-        if (may < 0) {
-            return NULL;
-        }
-        Py_RETURN_NONE;
-    }
-    if (al_stream_write(self, data) < 0) {
+    if (data == NULL || socket_write(op, data) < 0) {
         return NULL;
     }
     Py_RETURN_NONE;
@@ -629,10 +662,18 @@ al_socket_py_make_transport(PyObject *op, PyObject *args, PyObject *kwargs)
     return (PyObject *)self;
 }
 
+static const al_outlet_ops socket_outlet = {
+    .write = socket_write,
+    .is_closing = al_transport_is_closing,
+};
+
 int
 al_socket_setup(PyObject *module, struct al_state *st)
 {
     st->socket_transport_type =
         al_transport_make_type(module, &socket_spec, st->aio_FlowControl);
-    return st->socket_transport_type == NULL ? -1 : 0;
+    if (st->socket_transport_type == NULL) {
+        return -1;
+    }
+    return al_outlet_register(st, st->socket_transport_type, &socket_outlet);
 }

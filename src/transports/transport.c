@@ -125,13 +125,18 @@ al_transport_set_protocol(al_transport *self, PyObject *protocol)
 {
     int buffered =
         PyObject_IsInstance(protocol, self->st->aio_BufferedProtocol);
+    al_inlet inlet;
 
-    if (buffered < 0) {
+    if (buffered < 0 ||
+        al_inlet_find(self->st, (PyObject *)self, protocol, &inlet) < 0) {
         return -1;
     }
+    al_inlet before = self->inlet;
+    self->inlet = inlet; /* its reference is ours */
     self->buffered = buffered;
     self->connected = true;
     Py_XSETREF(self->protocol, Py_NewRef(protocol));
+    al_inlet_clear(&before);
     return 0;
 }
 
@@ -282,6 +287,52 @@ PyObject *
 al_transport_call(al_transport *self, PyObject *name, PyObject *arg)
 {
     return al_transport_call_two(self, name, arg, NULL);
+}
+
+/* The calls hold the target: they may set another protocol. */
+
+int
+al_transport_inlet_receive(al_transport *self, const char *data, size_t count)
+{
+    PyObject *target = Py_NewRef(self->inlet.target);
+    int rc = self->inlet.ops->receive(target, (PyObject *)self, data, count);
+
+    Py_DECREF(target);
+    return rc;
+}
+
+int
+al_transport_inlet_eof(al_transport *self)
+{
+    PyObject *target = Py_NewRef(self->inlet.target);
+    int keep_open = self->inlet.ops->eof(target, (PyObject *)self);
+
+    Py_DECREF(target);
+    return keep_open;
+}
+
+int
+al_transport_deliver(al_transport *self, PyObject *bytes)
+{
+    const al_inlet_ops *ops = self->inlet.ops;
+
+    if (ops != NULL && ops->receive_bytes != NULL) {
+        PyObject *target = Py_NewRef(self->inlet.target);
+        int rc = ops->receive_bytes(target, (PyObject *)self, bytes);
+        Py_DECREF(target);
+        return rc;
+    }
+    if (ops != NULL) {
+        return al_transport_inlet_receive(self, PyBytes_AS_STRING(bytes),
+                                          (size_t)PyBytes_GET_SIZE(bytes));
+    }
+    PyObject *result =
+        al_transport_call(self, self->st->str_data_received, bytes);
+    if (result == NULL) {
+        return -1;
+    }
+    Py_DECREF(result);
+    return 0;
 }
 
 static PyObject *
@@ -484,6 +535,12 @@ force_close_quietly(al_transport *self, PyObject *error)
     }
 }
 
+bool
+al_transport_is_closing(PyObject *op)
+{
+    return ((al_transport *)op)->closing;
+}
+
 int
 al_transport_close(al_transport *self)
 {
@@ -552,6 +609,7 @@ release(al_transport *self)
     self->server = NULL;
     self->loop = NULL;
     Py_CLEAR(self->protocol);
+    al_inlet_clear(&self->inlet);
     Py_CLEAR(self->context);
     if (server != NULL) {
         if (al_server_detach(server, self) < 0) {
@@ -658,6 +716,7 @@ al_transport_tp_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(self->dict);
     Py_VISIT(self->loop);
     Py_VISIT(self->protocol);
+    Py_VISIT(self->inlet.target);
     Py_VISIT(self->context);
     Py_VISIT(self->server);
     Py_VISIT(self->file);
@@ -673,6 +732,7 @@ al_transport_tp_clear(PyObject *op)
     Py_CLEAR(self->extra);
     Py_CLEAR(self->dict);
     Py_CLEAR(self->protocol);
+    al_inlet_clear(&self->inlet);
     Py_CLEAR(self->context);
     Py_CLEAR(self->server);
     Py_CLEAR(self->file);

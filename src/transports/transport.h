@@ -28,6 +28,7 @@
 
 #include "loop/loop.h"
 #include "py/sockaddr.h"
+#include "transports/inlet.h"
 #include "watch/watch.h"
 
 #define AL_HIGH_WATER ((size_t)64 * 1024)
@@ -46,6 +47,7 @@ typedef struct al_transport {
     struct al_state *st; /* borrowed */
     LoopObject *loop;    /* strong; NULL when released */
     PyObject *protocol;  /* strong; NULL when released */
+    al_inlet inlet;      /* the protocol's, if it has one */
     PyObject *context;   /* strong; of all callbacks; NULL: the empty one */
     PyObject *server;    /* strong, or NULL */
     struct al_transport *server_next; /* borrowed; server_link.h */
@@ -136,6 +138,15 @@ PyObject *al_transport_call(al_transport *self, PyObject *name, PyObject *arg);
 PyObject *al_transport_call_two(al_transport *self, PyObject *name,
                                 PyObject *one, PyObject *two);
 
+/* Give what was read to the inlet or to the protocol's data_received().
+ * 0, or -1 with an exception set. */
+int al_transport_deliver(al_transport *self, PyObject *bytes);
+
+/* Call the inlet, which is there; results as in al_inlet_ops. */
+int al_transport_inlet_receive(al_transport *self, const char *data,
+                               size_t count);
+int al_transport_inlet_eof(al_transport *self);
+
 /* pause_writing or resume_writing, as the queue demands. `inside` a method
  * that the user called the context stays the caller's. 0, or -1 with an
  * exception set that is the caller's to pass on. */
@@ -164,6 +175,9 @@ void al_transport_lose_descriptor(al_transport *self);
 /* Call connection_lost(error) now and release the transport.
  * 0, or -1 with the protocol's exception set. */
 int al_transport_lose(al_transport *self, PyObject *error);
+
+/* As an outlet tells it. */
+bool al_transport_is_closing(PyObject *op);
 
 /* close(): when nothing is left to send, the end. 0, or -1 likewise. */
 int al_transport_close(al_transport *self);
