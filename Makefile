@@ -82,6 +82,10 @@ conformance: build ## CPython's own asyncio tests on asyncloop
 ecosystem: build ## the packages that people run, against real servers
 	@$(BIN)/python tools/ecosystem.py $(ARGS)
 
+.PHONY: upstream
+upstream: build ## other projects' own tests, where they end differently
+	@$(BIN)/python tools/upstream.py $(ARGS)
+
 .PHONY: bench
 bench: build ## the benchmarks, beside asyncio and the other loops
 	@$(RELEASE) $(BIN)/python benchmarks/run.py $(ARGS)

@@ -26,6 +26,7 @@ LOG = ROOT / "build" / "ecosystem.log"
 
 def call(*command: str, **env: str) -> None:
     """Run a command of the set-up; its output is shown when it fails."""
+    LOG.parent.mkdir(exist_ok=True)
     with open(LOG, "a+b") as log:
         log.write(f"$ {' '.join(command)}\n".encode())
         log.flush()
@@ -67,22 +68,33 @@ def install_servers(packages: list[str]) -> None:
     call(*apt, "install", "--no-install-recommends", *missing, **settings)
 
 
-def install_packages(packages: list[str]) -> None:
+def install_packages(venv: pathlib.Path, packages: list[str]) -> None:
     """Into the environment, unless it was made for these."""
-    ready = VENV / ".ready"
+    ready = venv / ".ready"
     wanted = "\n".join([sys.version, *packages])
     have = ready.read_text() if ready.exists() else ""
     if have == wanted:
         return
     print(f"set-up: installing {len(packages)} packages into "
-          f"{VENV.relative_to(ROOT)}", flush=True)
+          f"{venv.relative_to(ROOT)}", flush=True)
     if not have.startswith(sys.version):
-        call(sys.executable, "-m", "venv", "--clear", str(VENV))
+        call(sys.executable, "-m", "venv", "--clear", str(venv))
     call(
-        str(VENV / "bin" / "python"), "-m", "pip", "-q",
+        str(venv / "bin" / "python"), "-m", "pip", "-q",
         "--disable-pip-version-check", "install", "--upgrade", *packages,
     )
     ready.write_text(wanted)
+
+
+def parse(
+    parser: argparse.ArgumentParser,
+) -> tuple[argparse.Namespace, list[str]]:
+    """Our options, and after "--" those of pytest."""
+    ours, more = sys.argv[1:], []
+    if "--" in ours:
+        place = ours.index("--")
+        ours, more = ours[:place], ours[place + 1:]
+    return parser.parse_args(ours), more
 
 
 def main() -> int:
@@ -103,24 +115,19 @@ def main() -> int:
     parser.add_argument(
         "--set-up", action="store_true", help="only install what is missing"
     )
-    argv, more = sys.argv[1:], []
-    if "--" in argv:
-        more = argv[argv.index("--") + 1:]
-        argv = argv[:argv.index("--")]
-    options = parser.parse_args(argv)
+    options, more = parse(parser)
     for name in options.systems:
         if name not in systems:
             parser.error(f"{name} is none of {', '.join(systems)}")
 
     chosen = options.systems or list(systems)
-    LOG.parent.mkdir(exist_ok=True)
     install_servers([
         package for name in chosen
         for server in systems[name].get("servers", ())
         for package in table["debian"][server]
     ])
     # All of them, so that each choice finds the same versions.
-    install_packages(["pytest>=8.3", *sorted({
+    install_packages(VENV, ["pytest>=8.3", *sorted({
         package for system in systems.values()
         for package in system.get("versions", []) + system.get("more", [])
     })])

