@@ -30,7 +30,8 @@
     AL_KIND(op)                                                               \
     AL_KIND(connector)                                                        \
     AL_KIND(process)                                                          \
-    AL_KIND(pipe_end)
+    AL_KIND(pipe_end)                                                         \
+    AL_KIND(reader)
 
 #if AL_DEBUG
 

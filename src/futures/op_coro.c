@@ -78,7 +78,7 @@ op_advance(OpObject *self, al_op_outcome outcome, PyObject **result)
         return op_end_steal(self, value, result);
     }
     case AL_OP_AGAIN:
-        self->future = al_waiter_new(self->loop);
+        Py_XSETREF(self->future, al_waiter_new(self->loop));
         if (self->future == NULL || self->kind->family->wait(self) < 0) {
             return op_end_steal(self, NULL, result);
         }
@@ -88,7 +88,9 @@ op_advance(OpObject *self, al_op_outcome outcome, PyObject **result)
             self->kind->family->part(self);
         }
         self->borrowed = true;
-        self->inner = al_op_borrow(self);
+        self->inner = self->kind->family->borrow != NULL
+                          ? self->kind->family->borrow(self)
+                          : al_op_borrow(self);
         if (self->inner == NULL) {
             return op_end_steal(self, NULL, result);
         }
@@ -124,6 +126,12 @@ op_resume(OpObject *self, PyObject **result)
     }
     if (marked > 0) {
         PyErr_SetString(PyExc_RuntimeError, "await wasn't used with future");
+    }
+    if (pending == 0 && self->kind->family->again_in_task) {
+        if (al_waiter_take(self->loop, self->future) < 0) {
+            return op_end_steal(self, NULL, result);
+        }
+        return op_advance(self, self->kind->again(self), result);
     }
     /* Somebody else gave it an outcome: he cancelled it, most likely. */
     PyObject *value =
@@ -362,11 +370,18 @@ op_get_name(PyObject *op, void *closure)
     return PyUnicode_FromString(((OpObject *)op)->kind->name);
 }
 
+static const char *
+owner_of(const OpObject *self)
+{
+    return self->kind->owner == NULL ? "Loop" : self->kind->owner;
+}
+
 static PyObject *
 op_get_qualname(PyObject *op, void *closure)
 {
     (void)closure;
-    return PyUnicode_FromFormat("Loop.%s", ((OpObject *)op)->kind->name);
+    return PyUnicode_FromFormat("%s.%s", owner_of((OpObject *)op),
+                                ((OpObject *)op)->kind->name);
 }
 
 static PyObject *
@@ -403,7 +418,8 @@ op_get_none(PyObject *op, void *closure)
 PyObject *
 al_op_tp_repr(PyObject *op)
 {
-    return PyUnicode_FromFormat("<coroutine object Loop.%s at %p>",
+    return PyUnicode_FromFormat("<coroutine object %s.%s at %p>",
+                                owner_of((OpObject *)op),
                                 ((OpObject *)op)->kind->name, op);
 }
 

@@ -1,0 +1,244 @@
+/* attributes.c - reader._buffer and the other attributes of a StreamReader.
+ *
+ * Private in asyncio, but read and now and then set by libraries, by asyncio's
+ * own methods, and by tests. Of a reader that has no state they are what its
+ * dict has.
+ */
+
+#include "streams/reader.h"
+
+#include <string.h>
+
+/* Give everything back to the dict, and be a reader like any other: what is
+ * about to be set has no place in the state. 0, or -1 with an exception. */
+static int
+return_to_dict(ReaderState *self, PyObject *dict)
+{
+    const struct al_state *st = self->st;
+
+    if (al_content_settle(&self->content) < 0) {
+        return -1;
+    }
+    const struct {
+        PyObject *name, *value;
+    } all[] = {
+        {st->str__buffer, self->content.array},
+        {st->str__limit, self->limit_seen},
+        {st->str__waiter, self->waiter},
+        {st->str__exception, self->exception},
+        {st->str__transport, self->transport},
+        {st->str__eof, self->eof ? Py_True : Py_False},
+        {st->str__paused, self->paused ? Py_True : Py_False},
+    };
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(all); i++) {
+        PyObject *value = all[i].value == NULL ? Py_None : all[i].value;
+        if (PyDict_SetItem(dict, all[i].name, value) < 0) {
+            return -1;
+        }
+    }
+    self->foreign = true; /* for operations that are under way */
+    return PyDict_DelItem(dict, st->str__asyncloop);
+}
+
+static int
+set_in_dict(PyObject *reader, const char *name, PyObject *value)
+{
+    PyObject *dict = PyObject_GenericGetDict(reader, NULL);
+    int rc = -1;
+
+    if (dict != NULL) {
+        rc = value == NULL ? PyDict_DelItemString(dict, name)
+                           : PyDict_SetItemString(dict, name, value);
+        Py_DECREF(dict);
+    }
+    return rc;
+}
+
+/* The attribute that the name, the closure, stands for; the second is a
+ * new reference, or NULL with an exception set. */
+typedef struct {
+    const char *name;
+    PyObject *(*get)(ReaderState *self);
+    /* 1, 0 if the state has no place for it, or -1 with an exception set. */
+    int (*set)(ReaderState *self, PyObject *value);
+} attribute;
+
+static PyObject *
+get_attribute(PyObject *op, void *closure)
+{
+    const attribute *what = closure;
+    ReaderState *self = al_reader_state_of(al_state_of_type(Py_TYPE(op)), op);
+
+    if (self != NULL) {
+        return what->get(self);
+    }
+    PyObject *dict = al_instance_dict_borrow(op);
+    PyObject *value =
+        dict == NULL ? NULL : PyDict_GetItemString(dict, what->name);
+    if (value == NULL) {
+        PyErr_Format(PyExc_AttributeError,
+                     "'StreamReader' object has no attribute '%s'",
+                     what->name);
+    }
+    return Py_XNewRef(value);
+}
+
+static int
+set_attribute(PyObject *op, PyObject *value, void *closure)
+{
+    const attribute *what = closure;
+    ReaderState *self = al_reader_state_of(al_state_of_type(Py_TYPE(op)), op);
+
+    if (self == NULL) {
+        return set_in_dict(op, what->name, value);
+    }
+    Py_INCREF(self);
+    int done = value == NULL ? 0 : what->set(self, value);
+    if (done == 0) {
+        done = return_to_dict(self, al_instance_dict_borrow(op)) < 0
+                   ? -1
+                   : set_in_dict(op, what->name, value);
+    }
+    Py_DECREF(self);
+    return done < 0 ? -1 : 0;
+}
+
+/* --- each ----------------------------------------------------------------- */
+
+static PyObject *
+get_buffer(ReaderState *self)
+{
+    return al_content_settle(&self->content) < 0
+               ? NULL
+               : Py_NewRef(self->content.array);
+}
+
+static int
+set_buffer(ReaderState *self, PyObject *value)
+{
+    if (!PyByteArray_CheckExact(value)) {
+        return 0;
+    }
+    Py_CLEAR(self->content.chunk);
+    Py_SETREF(self->content.array, Py_NewRef(value));
+    return 1;
+}
+
+static PyObject *
+get_limit(ReaderState *self)
+{
+    return Py_NewRef(self->limit_seen);
+}
+
+static int
+set_limit(ReaderState *self, PyObject *value)
+{
+    return al_reader_take_limit(self, value);
+}
+
+static inline PyObject *
+or_none(PyObject *value)
+{
+    return Py_NewRef(value == NULL ? Py_None : value);
+}
+
+static inline int
+replace(PyObject **slot, PyObject *value)
+{
+    Py_XSETREF(*slot, value == Py_None ? NULL : Py_NewRef(value));
+    return 1;
+}
+
+static PyObject *
+get_waiter(ReaderState *self)
+{
+    return or_none(self->waiter);
+}
+
+static int
+set_waiter(ReaderState *self, PyObject *value)
+{
+    return replace(&self->waiter, value);
+}
+
+static PyObject *
+get_exception(ReaderState *self)
+{
+    return or_none(self->exception);
+}
+
+static int
+set_exception(ReaderState *self, PyObject *value)
+{
+    return replace(&self->exception, value);
+}
+
+static PyObject *
+get_transport(ReaderState *self)
+{
+    return or_none(self->transport);
+}
+
+static int
+set_transport(ReaderState *self, PyObject *value)
+{
+    return replace(&self->transport, value);
+}
+
+static int
+replace_flag(bool *flag, PyObject *value)
+{
+    int truth = PyObject_IsTrue(value);
+
+    if (truth < 0) {
+        return -1;
+    }
+    *flag = truth;
+    return 1;
+}
+
+static PyObject *
+get_eof(ReaderState *self)
+{
+    return PyBool_FromLong(self->eof);
+}
+
+static int
+set_eof(ReaderState *self, PyObject *value)
+{
+    return replace_flag(&self->eof, value);
+}
+
+static PyObject *
+get_paused(ReaderState *self)
+{
+    return PyBool_FromLong(self->paused);
+}
+
+static int
+set_paused(ReaderState *self, PyObject *value)
+{
+    return replace_flag(&self->paused, value);
+}
+
+static const attribute attributes[] = {
+    {"_buffer", get_buffer, set_buffer},
+    {"_limit", get_limit, set_limit},
+    {"_waiter", get_waiter, set_waiter},
+    {"_exception", get_exception, set_exception},
+    {"_transport", get_transport, set_transport},
+    {"_eof", get_eof, set_eof},
+    {"_paused", get_paused, set_paused},
+};
+
+#define ATTRIBUTE(name, i)                                                    \
+    {                                                                         \
+        name, get_attribute, set_attribute, NULL, (void *)&attributes[i]      \
+    }
+
+PyGetSetDef al_reader_getset[] = {
+    ATTRIBUTE("_buffer", 0),    ATTRIBUTE("_limit", 1),
+    ATTRIBUTE("_waiter", 2),    ATTRIBUTE("_exception", 3),
+    ATTRIBUTE("_transport", 4), ATTRIBUTE("_eof", 5),
+    ATTRIBUTE("_paused", 6),    {NULL},
+};
