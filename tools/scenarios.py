@@ -18,6 +18,8 @@ SCENARIOS: dict[str, Callable[[Loop], None]] = {}
 
 
 def scenario(function: Callable[[Loop], None]) -> Callable[[Loop], None]:
+    if function.__name__ in SCENARIOS:
+        raise ValueError(f"two scenarios are called {function.__name__}")
     SCENARIOS[function.__name__] = function
     return function
 
@@ -135,21 +137,26 @@ def an_exit_from_a_callback(loop: Loop) -> None:
     turn(loop)
 
 
+# Not lambdas in the scenario: without memory for one, CPython 3.11 to 3.13
+# crash, or raise SystemError.
+REFUSED = (
+    ("call_later", "soon", nothing),
+    ("call_later", None, nothing),
+    ("call_soon",),
+    ("add_reader", -1, nothing),
+    ("add_reader", "no descriptor", nothing),
+    ("run_until_complete", 1),
+    ("set_task_factory", 1),
+    ("set_exception_handler", 1),
+    ("add_signal_handler", "USR1", nothing),
+)
+
+
 @scenario
 def refused_arguments(loop: Loop) -> None:
-    for wrong in (
-        lambda: loop.call_later("soon", nothing),
-        lambda: loop.call_later(None, nothing),
-        lambda: loop.call_soon(),
-        lambda: loop.add_reader(-1, nothing),
-        lambda: loop.add_reader("no descriptor", nothing),
-        lambda: loop.run_until_complete(1),
-        lambda: loop.set_task_factory(1),
-        lambda: loop.set_exception_handler(1),
-        lambda: loop.add_signal_handler("USR1", nothing),
-    ):
+    for name, *wrong in REFUSED:
         try:
-            wrong()
+            getattr(loop, name)(*wrong)
         except (TypeError, ValueError, OSError, AttributeError):
             pass
     turn(loop)
@@ -349,7 +356,7 @@ def socket_operations(loop: Loop) -> None:
 
 
 @scenario
-def connections(loop: Loop) -> None:
+def sock_accept_and_connect(loop: Loop) -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     client = socket.socket()
     listener.setblocking(False)
@@ -499,6 +506,34 @@ def names(loop: Loop) -> None:
     loop.close()
     for thread in threads:
         thread.join()
+
+
+@scenario
+def processes(loop: Loop) -> None:
+    """One that is talked to, one that is killed, one whose transport is
+    closed, and one that cannot be started."""
+    pipe = asyncio.subprocess.PIPE
+
+    async def main() -> None:
+        cat = await asyncio.create_subprocess_exec(
+            "cat", stdin=pipe, stdout=pipe
+        )
+        await cat.communicate(b"x" * 1000)
+        sleeper = await asyncio.create_subprocess_exec("sleep", "60")
+        sleeper.kill()
+        await sleeper.wait()
+        transport, _ = await loop.subprocess_shell(
+            asyncio.SubprocessProtocol, "cat", stderr=None
+        )
+        transport.close()
+        await transport._wait()  # type: ignore[attr-defined]
+        try:
+            await asyncio.create_subprocess_exec("/nobody/has/this")
+        except FileNotFoundError:
+            pass
+        await asyncio.sleep(0)
+
+    loop.run_until_complete(main())
 
 
 @scenario
