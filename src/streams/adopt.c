@@ -95,6 +95,14 @@ al_adopt_py_writer(PyObject *module, PyObject *writer)
     Py_RETURN_NONE;
 }
 
+PyObject *
+al_adopt_py_reader(PyObject *module, PyObject *reader)
+{
+    bool is_ours = al_adopt_reader(al_state_of_module(module), reader) != NULL;
+
+    return PyErr_Occurred() ? NULL : PyBool_FromLong(is_ours);
+}
+
 /* If drain() of a writer of asyncio's is what calls us, adopt it. */
 static void
 seek_writer(struct al_state *st, PyObject *reader)

@@ -22,10 +22,13 @@ void al_adopt_writer(struct al_state *st, PyObject *writer);
 /* reader.exception(), which asyncio's drain() calls. */
 PyObject *al_adopt_py_exception(PyObject *op, PyObject *unused);
 
-/* _adopt_writer(writer): for asyncloop.open_connection. */
+/* _adopt_writer(writer): for asyncloop.open_connection. _adopt_reader(reader)
+ * tells whether it is ours now: for tests, which feed it themselves. */
 PyObject *al_adopt_py_writer(PyObject *module, PyObject *writer);
+PyObject *al_adopt_py_reader(PyObject *module, PyObject *reader);
 
 #define AL_ADOPT_FUNCTIONS                                                    \
+    {"_adopt_reader", al_adopt_py_reader, METH_O, NULL},                      \
     {                                                                         \
         "_adopt_writer", al_adopt_py_writer, METH_O, NULL                     \
     }

@@ -9,37 +9,6 @@
 
 #include <string.h>
 
-/* Give everything back to the dict, and be a reader like any other: what is
- * about to be set has no place in the state. 0, or -1 with an exception. */
-static int
-return_to_dict(ReaderState *self, PyObject *dict)
-{
-    const struct al_state *st = self->st;
-
-    if (al_content_settle(&self->content) < 0) {
-        return -1;
-    }
-    const struct {
-        PyObject *name, *value;
-    } all[] = {
-        {st->str__buffer, self->content.array},
-        {st->str__limit, self->limit_seen},
-        {st->str__waiter, self->waiter},
-        {st->str__exception, self->exception},
-        {st->str__transport, self->transport},
-        {st->str__eof, self->eof ? Py_True : Py_False},
-        {st->str__paused, self->paused ? Py_True : Py_False},
-    };
-    for (size_t i = 0; i < Py_ARRAY_LENGTH(all); i++) {
-        PyObject *value = all[i].value == NULL ? Py_None : all[i].value;
-        if (PyDict_SetItem(dict, all[i].name, value) < 0) {
-            return -1;
-        }
-    }
-    self->foreign = true; /* for operations that are under way */
-    return PyDict_DelItem(dict, st->str__asyncloop);
-}
-
 static int
 set_in_dict(PyObject *reader, const char *name, PyObject *value)
 {
@@ -59,7 +28,7 @@ set_in_dict(PyObject *reader, const char *name, PyObject *value)
 typedef struct {
     const char *name;
     PyObject *(*get)(ReaderState *self);
-    /* 1, 0 if the state has no place for it, or -1 with an exception set. */
+    /* 0, or -1 with an exception set. */
     int (*set)(ReaderState *self, PyObject *value);
 } attribute;
 
@@ -92,15 +61,15 @@ set_attribute(PyObject *op, PyObject *value, void *closure)
     if (self == NULL) {
         return set_in_dict(op, what->name, value);
     }
-    Py_INCREF(self);
-    int done = value == NULL ? 0 : what->set(self, value);
-    if (done == 0) {
-        done = return_to_dict(self, al_instance_dict_borrow(op)) < 0
-                   ? -1
-                   : set_in_dict(op, what->name, value);
+    if (value == NULL) {
+        PyErr_Format(PyExc_AttributeError, "cannot delete attribute '%s'",
+                     what->name);
+        return -1;
     }
+    Py_INCREF(self);
+    int rc = what->set(self, value);
     Py_DECREF(self);
-    return done < 0 ? -1 : 0;
+    return rc;
 }
 
 /* --- each ----------------------------------------------------------------- */
@@ -116,12 +85,14 @@ get_buffer(ReaderState *self)
 static int
 set_buffer(ReaderState *self, PyObject *value)
 {
-    if (!PyByteArray_CheckExact(value)) {
-        return 0;
+    if (!PyByteArray_Check(value)) {
+        PyErr_Format(PyExc_TypeError, "_buffer must be a bytearray, not %s",
+                     Py_TYPE(value)->tp_name);
+        return -1;
     }
     Py_CLEAR(self->content.chunk);
     Py_SETREF(self->content.array, Py_NewRef(value));
-    return 1;
+    return 0;
 }
 
 static PyObject *
@@ -133,7 +104,8 @@ get_limit(ReaderState *self)
 static int
 set_limit(ReaderState *self, PyObject *value)
 {
-    return al_reader_take_limit(self, value);
+    (void)al_reader_take_limit(self, value);
+    return 0;
 }
 
 static inline PyObject *
@@ -146,7 +118,7 @@ static inline int
 replace(PyObject **slot, PyObject *value)
 {
     Py_XSETREF(*slot, value == Py_None ? NULL : Py_NewRef(value));
-    return 1;
+    return 0;
 }
 
 static PyObject *
@@ -194,7 +166,7 @@ replace_flag(bool *flag, PyObject *value)
         return -1;
     }
     *flag = truth;
-    return 1;
+    return 0;
 }
 
 static PyObject *

@@ -24,20 +24,24 @@ al_reader_state_of(struct al_state *st, PyObject *reader)
                                                     : NULL;
 }
 
+bool
+al_reader_is_plain(ReaderState *self, PyObject *reader)
+{
+    PyObject *dict = al_instance_dict_borrow(reader);
+
+    if (dict != NULL && PyDict_GET_SIZE(dict) != self->attributes) {
+        self->attributes = PyDict_GET_SIZE(dict);
+        self->hidden = al_stock_is_hidden(self->st, AL_STOCK_READER, dict);
+    }
+    return !self->hidden && !self->odd_limit;
+}
+
 ReaderState *
 al_reader_plain_state(struct al_state *st, PyObject *reader)
 {
     ReaderState *self = al_reader_state_of(st, reader);
 
-    if (self == NULL) {
-        return NULL;
-    }
-    PyObject *dict = al_instance_dict_borrow(reader);
-    if (PyDict_GET_SIZE(dict) != self->attributes) {
-        self->attributes = PyDict_GET_SIZE(dict);
-        self->foreign = al_stock_is_hidden(st, AL_STOCK_READER, dict);
-    }
-    return self->foreign ? NULL : self;
+    return self != NULL && al_reader_is_plain(self, reader) ? self : NULL;
 }
 
 PyObject *
@@ -240,6 +244,11 @@ al_reader_py_feed_data(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
     if (PyBytes_CheckExact(data)) {
         rc = al_reader_feed_bytes(self, data);
     }
+    else if (PyByteArray_CheckExact(data) && data != self->content.array &&
+             PyByteArray_GET_SIZE(data) > 0) {
+        rc = al_reader_feed(self, PyByteArray_AS_STRING(data),
+                            PyByteArray_GET_SIZE(data));
+    }
     else if (check_fed_in_time(self) == 0) {
         rc = PyObject_IsTrue(data);
         if (rc > 0) {
@@ -283,7 +292,6 @@ read_slot(PyObject *dict, PyObject *name, PyObject **value)
     return 0;
 }
 
-/* Is `value` a limit that C can count with? Then keep it. */
 bool
 al_reader_take_limit(ReaderState *self, PyObject *value)
 {
@@ -322,7 +330,7 @@ fill_in(ReaderState *self, PyObject *dict)
         return PyErr_Occurred() ? -1 : 0;
     }
     if (loop == NULL || !PyObject_TypeCheck(loop, st->loop_core_type) ||
-        buffer == NULL || !PyByteArray_CheckExact(buffer) ||
+        buffer == NULL || !PyByteArray_CheckExact(buffer) || limit == NULL ||
         !al_reader_take_limit(self, limit) ||
         (eof != Py_True && eof != Py_False) ||
         (paused != Py_True && paused != Py_False) ||

@@ -10,8 +10,8 @@
  * Invariants:
  *   1. `waiter` is what reader._waiter is, `content` what reader._buffer is:
  *      all that holds in asyncio of who sets and clears them holds here;
- *   2. with `foreign` set, a method or an attribute was replaced by somebody,
- *      and asyncio's code does everything.
+ *   2. with `hidden` or `odd_limit` set, asyncio's code does everything that
+ *      is not under way: somebody may have replaced a method that it calls.
  *
  * Ownership: the reader's dict owns the state; fields say the rest. The state
  * has no reference to the reader.
@@ -37,21 +37,25 @@ typedef struct {
     uint8_t writers_sought; /* how often; see writer.c */
     bool eof;
     bool paused;
-    bool foreign;
+    bool odd_limit; /* one that C cannot count with */
+    bool hidden;    /* attributes of the reader stand before methods */
 } ReaderState;
 
 /* Of a reader of asyncio's exact class: take over what its dict has. New
  * reference; NULL without an exception if it is not plain, or with one. */
 ReaderState *al_reader_state_new(struct al_state *st, PyObject *dict);
 
-/* Keep a limit, if it is one that C can count with. */
+/* Keep a limit. False if C cannot count with it. */
 bool al_reader_take_limit(ReaderState *self, PyObject *value);
 
 /* The state of an adopted reader, borrowed; NULL, without an exception, if
  * somebody took it away. */
 ReaderState *al_reader_state_of(struct al_state *st, PyObject *reader);
 
-/* The same, but NULL also where asyncio's code has to do the work. */
+/* Has C to do the work, and not asyncio's code? `reader` is the state's. */
+bool al_reader_is_plain(ReaderState *self, PyObject *reader);
+
+/* The state, if so; borrowed, or NULL without an exception. */
 ReaderState *al_reader_plain_state(struct al_state *st, PyObject *reader);
 
 /* feed_data, of `count` bytes, and of exact `bytes`. 0, or -1 with an

@@ -77,13 +77,6 @@ take_number(StreamOpObject *self)
     return true;
 }
 
-bool
-al_read_is_ours(StreamOpObject *self)
-{
-    al_stream_op_stop_waiting(self);
-    return !self->state->foreign;
-}
-
 /* --- read ----------------------------------------------------------------- */
 
 /* The end of read(): all blocks as one. */
@@ -111,8 +104,8 @@ join_blocks(StreamOpObject *self)
     return al_op_done_steal(&self->op, joined);
 }
 
-/* Take one block of all there is. 1; 0: there was nothing; -1: an exception
- * is set. */
+/* Take a block of all there is; of what asyncio would take, when there is an
+ * exception for the next. 1; 0: there was nothing; -1: an exception is set. */
 static int
 take_block(StreamOpObject *self)
 {
@@ -121,6 +114,13 @@ take_block(StreamOpObject *self)
 
     if (len == 0) {
         return al_reader_maybe_resume(state);
+    }
+    if (state->exception != NULL && len > self->block_limit) {
+        len = self->block_limit;
+    }
+    else if (state->paused && state->transport == NULL && len > state->limit) {
+        /* Resuming is going to fail, and the rest stays. */
+        len = (len - 1) / state->limit * state->limit;
     }
     PyObject *block = al_content_take(&state->content, len);
     int rc = block == NULL ? -1 : al_reader_maybe_resume(state);
@@ -142,6 +142,7 @@ read_all(StreamOpObject *self, bool has_waited)
             if (al_read_check(state) < 0) {
                 return AL_OP_FAILED;
             }
+            self->block_limit = state->limit;
             if (al_content_len(&state->content) == 0 && !state->eof) {
                 return al_read_wait(state, "read");
             }
@@ -169,7 +170,8 @@ read_begin(OpObject *op)
     ReaderState *state = self->state;
 
     self->wanted = -1;
-    if (op->args[0] != NULL && !take_number(self)) {
+    if (!al_read_may_begin(self) ||
+        (op->args[0] != NULL && !take_number(self))) {
         return AL_OP_BORROW;
     }
     if (al_read_check(state) < 0) {
@@ -192,9 +194,7 @@ read_again(OpObject *op)
 {
     StreamOpObject *self = stream_op(op);
 
-    if (!al_read_is_ours(self) && self->blocks == NULL) {
-        return AL_OP_BORROW;
-    }
+    al_stream_op_stop_waiting(self);
     return self->blocks != NULL ? read_all(self, true)
                                 : read_what_there_is(self);
 }
@@ -239,7 +239,7 @@ readexactly_begin(OpObject *op)
 {
     StreamOpObject *self = stream_op(op);
 
-    if (!take_number(self)) {
+    if (!al_read_may_begin(self) || !take_number(self)) {
         return AL_OP_BORROW;
     }
     if (self->wanted < 0) {
@@ -258,7 +258,8 @@ readexactly_again(OpObject *op)
 {
     StreamOpObject *self = stream_op(op);
 
-    return al_read_is_ours(self) ? take_exactly(self) : AL_OP_BORROW;
+    al_stream_op_stop_waiting(self);
+    return take_exactly(self);
 }
 
 /* --- the methods ---------------------------------------------------------- */

@@ -17,6 +17,13 @@ stream_op(OpObject *op)
     return (StreamOpObject *)op;
 }
 
+/* Before the first step: is the reader to be read in C? */
+static inline bool
+al_read_may_begin(StreamOpObject *self)
+{
+    return al_reader_is_plain(self->state, self->owner);
+}
+
 /* 0, or -1 with the reader's exception set, if it has one. */
 int al_read_check(const ReaderState *state);
 
@@ -28,9 +35,6 @@ al_op_outcome al_read_take(StreamOpObject *self, Py_ssize_t count);
 
 /* Raise IncompleteReadError(all there is, expected); NULL: None. */
 al_op_outcome al_read_incomplete(StreamOpObject *self, PyObject *expected);
-
-/* The future has been completed: is the reader still as it was? */
-bool al_read_is_ours(StreamOpObject *self);
 
 /* Make the operation, or asyncio's coroutine. New reference, or NULL. */
 PyObject *al_read_call(const al_op_kind *kind, PyObject *reader,

@@ -173,7 +173,8 @@ is_plain_separator(PyObject *separator)
 static al_op_outcome
 until_begin(OpObject *op)
 {
-    if (!is_plain_separator(op->args[0])) {
+    if (!al_read_may_begin(stream_op(op)) ||
+        !is_plain_separator(op->args[0])) {
         return AL_OP_BORROW;
     }
     return al_read_check(stream_op(op)->state) < 0 ? AL_OP_FAILED
@@ -183,8 +184,8 @@ until_begin(OpObject *op)
 static al_op_outcome
 until_again(OpObject *op)
 {
-    return al_read_is_ours(stream_op(op)) ? take_until(stream_op(op))
-                                          : AL_OP_BORROW;
+    al_stream_op_stop_waiting(stream_op(op));
+    return take_until(stream_op(op));
 }
 
 /* An empty line is the end of an iteration. */

@@ -28,7 +28,7 @@ stream_op_init(OpObject *op)
 
     self->owner = self->blocks = NULL;
     self->state = NULL;
-    self->wanted = self->offset = 0;
+    self->wanted = self->block_limit = self->offset = 0;
     self->waiting = false;
 }
 
@@ -41,13 +41,7 @@ al_stream_op_stop_waiting(StreamOpObject *self)
         return;
     }
     self->waiting = false;
-    if (!self->state->foreign) {
-        Py_CLEAR(self->state->waiter);
-    }
-    else if (PyObject_SetAttr(self->owner, self->state->st->str__waiter,
-                              Py_None) < 0) {
-        PyErr_WriteUnraisable(self->owner);
-    }
+    Py_CLEAR(self->state->waiter);
 }
 
 static int

@@ -18,8 +18,9 @@ typedef struct {
     ReaderState *state; /* strong: of that reader; NULL for a writer */
     PyObject *blocks;   /* strong: a list, what read() has so far; or NULL */
     Py_ssize_t wanted;  /* how many bytes */
-    Py_ssize_t offset;  /* before it there is no separator */
-    bool waiting;       /* we have set reader._waiter */
+    Py_ssize_t block_limit; /* the reader's limit when the block was begun */
+    Py_ssize_t offset;      /* before it there is no separator */
+    bool waiting;           /* we have set reader._waiter */
 } StreamOpObject;
 
 /* A call of a method of `owner`; `state` is NULL for a writer. New reference,
