@@ -236,6 +236,10 @@ al_frame_local(PyFrameObject *frame, const char *name)
 #endif
 }
 
+/* StreamReader takes bytes by bytearray.take_bytes, which refuses when
+ * somebody looks into the array, also where nothing is to be taken. */
+#define AL_READER_USES_TAKE_BYTES (PY_VERSION_HEX >= 0x030f0000)
+
 /* StreamReader.readuntil takes a tuple of separators. */
 #define AL_READUNTIL_TAKES_TUPLES (PY_VERSION_HEX >= 0x030d0000)
 

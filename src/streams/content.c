@@ -134,6 +134,12 @@ al_content_take(al_content *self, Py_ssize_t count)
         self->chunk = NULL;
         return taken;
     }
+    if (AL_READER_USES_TAKE_BYTES &&
+        ((PyByteArrayObject *)self->array)->ob_exports > 0) {
+        PyErr_SetString(PyExc_BufferError, "Existing exports of data: object "
+                                           "cannot be re-sized");
+        return NULL;
+    }
     PyObject *taken = PyBytes_FromStringAndSize(al_content_data(self), count);
     if (taken != NULL && al_content_drop(self, count) < 0) {
         Py_CLEAR(taken);
