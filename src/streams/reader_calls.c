@@ -112,9 +112,6 @@ take_block(StreamOpObject *self)
     ReaderState *state = self->state;
     Py_ssize_t len = al_content_len(&state->content);
 
-    if (len == 0) {
-        return al_reader_maybe_resume(state);
-    }
     if (state->exception != NULL && len > self->block_limit) {
         len = self->block_limit;
     }
@@ -124,11 +121,11 @@ take_block(StreamOpObject *self)
     }
     PyObject *block = al_content_take(&state->content, len);
     int rc = block == NULL ? -1 : al_reader_maybe_resume(state);
-    if (rc == 0) {
+    if (rc == 0 && len > 0) {
         rc = PyList_Append(self->blocks, block);
     }
     Py_XDECREF(block);
-    return rc < 0 ? -1 : 1;
+    return rc < 0 ? -1 : len > 0;
 }
 
 /* read(-1): asyncio's calls read(limit) until nothing comes. */
