@@ -217,6 +217,9 @@
     AL_STR(extend)                                                            \
     AL_STR(pause_reading)                                                     \
     AL_STR(resume_reading)                                                    \
+    AL_STR(stderr)                                                            \
+    AL_STR(stdin)                                                             \
+    AL_STR(stdout)                                                            \
     AL_STR(separator)                                                         \
     AL_STR(write)                                                             \
     AL_STR(writelines)                                                        \
