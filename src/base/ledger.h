@@ -31,7 +31,8 @@
     AL_KIND(connector)                                                        \
     AL_KIND(process)                                                          \
     AL_KIND(pipe_end)                                                         \
-    AL_KIND(reader)
+    AL_KIND(reader)                                                           \
+    AL_KIND(writer)
 
 #if AL_DEBUG
 

@@ -79,7 +79,7 @@ al_op_sort(const al_op_kind *kind, struct al_state *st, PyObject *const *args,
     if (nargs > kind->positional) {
         return false;
     }
-    for (Py_ssize_t i = 0; i < AL_OP_ARGS; i++) {
+    for (Py_ssize_t i = 0; i < kind->most; i++) {
         values[i] = i < nargs ? args[i] : NULL;
     }
     Py_ssize_t keywords = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
@@ -182,7 +182,7 @@ al_op_make(const al_op_kind *kind, LoopObject *loop, PyObject *const *values)
     AL_LEDGER_MADE(loop->st, op);
     self->kind = kind;
     self->loop = (LoopObject *)Py_NewRef((PyObject *)loop);
-    for (size_t i = 0; i < AL_OP_ARGS; i++) {
+    for (size_t i = 0; i < kind->most; i++) {
         self->args[i] = Py_XNewRef(values[i]);
     }
     self->future = self->inner = self->result = self->error = NULL;
@@ -229,7 +229,7 @@ al_op_release(OpObject *self)
     Py_CLEAR(self->inner);
     Py_CLEAR(self->result);
     Py_CLEAR(self->error);
-    for (size_t i = 0; i < AL_OP_ARGS; i++) {
+    for (size_t i = 0; i < self->kind->most; i++) {
         Py_CLEAR(self->args[i]);
     }
     PyObject *loop = (PyObject *)self->loop;
@@ -247,7 +247,7 @@ al_op_tp_traverse(PyObject *op, visitproc visit, void *arg)
 
     Py_VISIT(Py_TYPE(op));
     Py_VISIT(self->loop);
-    for (size_t i = 0; i < AL_OP_ARGS; i++) {
+    for (size_t i = 0; i < self->kind->most; i++) {
         Py_VISIT(self->args[i]);
     }
     Py_VISIT(self->future);

@@ -87,7 +87,7 @@ struct OpObject {
     PyObject_HEAD
     const al_op_kind *kind;
     LoopObject *loop;           /* strong; NULL when OVER */
-    PyObject *args[AL_OP_ARGS]; /* strong; NULL: default */
+    PyObject *args[AL_OP_ARGS]; /* strong; NULL: default; `most` of them */
     PyObject *future;           /* strong: what was yielded, or NULL */
     PyObject *inner;            /* strong: what is awaited here, or NULL */
     PyObject *result;           /* strong, or NULL */
@@ -104,8 +104,8 @@ PyObject *al_op_new(const al_op_kind *kind, LoopObject *loop,
                     PyObject *const *args, Py_ssize_t nargs,
                     PyObject *kwnames);
 
-/* The two halves of al_op_new. Sort the arguments into `values` (AL_OP_ARGS),
- * borrowed: false where a Python function would, or might, raise TypeError.
+/* The two halves of al_op_new. Sort the arguments into `values`, as many
+ * as the kind has at most, borrowed: false where a Python function would, or might, raise TypeError.
  * Make an operation with such values: new reference, or NULL. */
 bool al_op_sort(const al_op_kind *kind, struct al_state *st,
                 PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,

@@ -60,8 +60,7 @@ process_py_get_pid(PyObject *op, PyObject *unused)
     Py_ssize_t at = 0;
 
     (void)unused;
-    while (self->pipes != NULL &&
-           PyDict_Next(self->pipes, &at, &key, &end)) {
+    while (self->pipes != NULL && PyDict_Next(self->pipes, &at, &key, &end)) {
         if (Py_IS_TYPE(end, self->st->pipe_end_type)) {
             al_pipe_end_adopt(end);
         }

@@ -307,6 +307,7 @@ struct al_state {
     PyTypeObject *reader_class; /* what an adopted StreamReader is, */
     PyTypeObject *writer_class; /* and an adopted StreamWriter */
     PyTypeObject *reader_state_type;
+    PyTypeObject *writer_state_type;
     PyTypeObject *stream_link_type;
     PyTypeObject *stream_op_type;
     al_op_free_list free_stream_ops;
@@ -357,6 +358,7 @@ struct al_state {
     PyCFunction socket_fileno;
     al_op_free_list free_sock_ops;
 
+    PyObject *kept_stop; /* a StopIteration, for futures/op_coro.c; or NULL */
     uint64_t native_steps;
     uint64_t tasks_named;
 #define AL_NAME(field, module, attribute) PyObject *field;

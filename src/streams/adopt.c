@@ -28,21 +28,30 @@ swap_class(struct al_state *st, PyObject *object, PyTypeObject *type)
     return false;
 }
 
-/* Let the state have what the dict had. */
-static void
-move_out(const struct al_state *st, PyObject *dict)
+/* Let the object have this state, which is stolen, instead of those attributes
+ * and its class. True, or false, with an exception set or not. */
+static bool
+adopt_steal(struct al_state *st, PyObject *object, PyObject *state,
+            PyTypeObject *type, PyObject *const *names, size_t count)
 {
-    PyObject *names[] = {
-        st->str__buffer,    st->str__limit,     st->str__waiter,
-        st->str__exception, st->str__transport, st->str__eof,
-        st->str__paused,
-    };
+    PyObject *dict = al_instance_dict_borrow(object);
+    int rc = PyDict_SetItem(dict, st->str__asyncloop, state);
 
-    for (size_t i = 0; i < Py_ARRAY_LENGTH(names); i++) {
+    Py_DECREF(state);
+    if (rc < 0) {
+        return false;
+    }
+    if (!swap_class(st, object, type)) {
+        (void)PyDict_DelItem(dict, st->str__asyncloop);
+        return false;
+    }
+    dict = al_instance_dict_borrow(object); /* a new class, maybe a new dict */
+    for (size_t i = 0; i < count; i++) {
         if (PyDict_DelItem(dict, names[i]) < 0) {
             PyErr_Clear(); /* a descriptor stands before it anyhow */
         }
     }
+    return true;
 }
 
 ReaderState *
@@ -55,23 +64,19 @@ al_adopt_reader(struct al_state *st, PyObject *reader)
         !al_stock_is_whole(st, AL_STOCK_READER)) {
         return NULL;
     }
+    PyObject *names[] = {
+        st->str__buffer,    st->str__limit,     st->str__waiter,
+        st->str__exception, st->str__transport, st->str__eof,
+        st->str__paused,
+    };
     PyObject *dict = al_instance_dict_borrow(reader);
     ReaderState *state = dict == NULL ? NULL : al_reader_state_new(st, dict);
-    if (state == NULL) {
+    if (state == NULL ||
+        !adopt_steal(st, reader, (PyObject *)state, st->reader_class, names,
+                     Py_ARRAY_LENGTH(names))) {
         return NULL;
     }
-    int rc = PyDict_SetItem(dict, st->str__asyncloop, (PyObject *)state);
-    Py_DECREF(state);
-    if (rc < 0) {
-        return NULL;
-    }
-    if (!swap_class(st, reader, st->reader_class)) {
-        (void)PyDict_DelItem(dict, st->str__asyncloop);
-        return NULL;
-    }
-    dict = al_instance_dict_borrow(reader); /* a new class, maybe a new dict */
-    move_out(st, dict);
-    state->attributes = PyDict_GET_SIZE(dict);
+    state->attributes = PyDict_GET_SIZE(al_instance_dict_borrow(reader));
     return state;
 }
 
@@ -82,10 +87,21 @@ al_adopt_writer(struct al_state *st, PyObject *writer)
         !al_stock_is_whole(st, AL_STOCK_WRITER)) {
         return;
     }
+    PyObject *names[] = {
+        st->str__transport,
+        st->str__protocol,
+        st->str__reader,
+    };
     PyObject *dict = al_instance_dict_borrow(writer);
-    if (dict != NULL && !al_stock_is_hidden(st, AL_STOCK_WRITER, dict)) {
-        (void)swap_class(st, writer, st->writer_class);
+    if (dict == NULL || al_stock_is_hidden(st, AL_STOCK_WRITER, dict)) {
+        return;
     }
+    WriterState *state = al_writer_state_new(st, dict);
+    if (state != NULL) {
+        (void)adopt_steal(st, writer, (PyObject *)state, st->writer_class,
+                          names, Py_ARRAY_LENGTH(names));
+    }
+    PyErr_Clear(); /* it stays asyncio's, then */
 }
 
 PyObject *
@@ -154,17 +170,20 @@ typedef struct {
     struct al_state *st;   /* borrowed: the type keeps the module */
     PyObject *protocol;    /* strong */
     PyObject *reader;      /* strong: the protocol's weak reference to it */
+    ReaderState *state;    /* strong: the reader's */
     Py_ssize_t attributes; /* how many the protocol had when last seen */
     bool hidden;           /* one of them stands before a method */
 } LinkObject;
 
 /* Does asyncio's code, if it were called, do nothing but feed this reader? New
- * reference to it, and its state, borrowed; or NULL. */
+ * reference to it, or NULL. */
 static PyObject *
-link_reader(LinkObject *self, ReaderState **state)
+link_reader(LinkObject *self)
 {
     struct al_state *st = self->st;
-    PyObject *dict = al_instance_dict_borrow(self->protocol);
+    PyObject *dict = self->protocol == NULL
+                         ? NULL
+                         : al_instance_dict_borrow(self->protocol);
 
     if (dict == NULL || !al_stock_is_whole(st, AL_STOCK_PROTOCOL) ||
         !al_stock_is_whole(st, AL_STOCK_READER) ||
@@ -178,13 +197,8 @@ link_reader(LinkObject *self, ReaderState **state)
         self->hidden = al_stock_is_hidden(st, AL_STOCK_PROTOCOL, dict);
     }
     PyObject *reader = self->hidden ? NULL : al_weakref_get(self->reader);
-    if (reader == NULL) {
-        return NULL;
-    }
-    *state = Py_IS_TYPE(reader, st->reader_class)
-                 ? al_reader_plain_state(st, reader)
-                 : NULL;
-    if (*state == NULL) {
+    if (reader != NULL && (!Py_IS_TYPE(reader, st->reader_class) ||
+                           !al_reader_is_plain(self->state, reader))) {
         Py_CLEAR(reader);
     }
     return reader;
@@ -209,13 +223,10 @@ static int
 link_receive_bytes(PyObject *op, PyObject *transport, PyObject *bytes)
 {
     LinkObject *self = (LinkObject *)op;
-    ReaderState *state;
-    PyObject *reader = link_reader(self, &state);
+    PyObject *reader = link_reader(self);
 
     if (reader != NULL) {
-        Py_INCREF(state);
-        int rc = al_reader_feed_bytes(state, bytes);
-        Py_DECREF(state);
+        int rc = al_reader_feed_bytes(self->state, bytes);
         Py_DECREF(reader);
         return rc;
     }
@@ -228,13 +239,11 @@ link_receive_bytes(PyObject *op, PyObject *transport, PyObject *bytes)
 static int
 link_receive(PyObject *op, PyObject *transport, const char *data, size_t count)
 {
-    ReaderState *state;
-    PyObject *reader = link_reader((LinkObject *)op, &state);
+    LinkObject *self = (LinkObject *)op;
+    PyObject *reader = link_reader(self);
 
     if (reader != NULL) {
-        Py_INCREF(state);
-        int rc = al_reader_feed(state, data, (Py_ssize_t)count);
-        Py_DECREF(state);
+        int rc = al_reader_feed(self->state, data, (Py_ssize_t)count);
         Py_DECREF(reader);
         return rc;
     }
@@ -270,6 +279,18 @@ link_tp_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(Py_TYPE(op));
     Py_VISIT(self->protocol);
     Py_VISIT(self->reader);
+    Py_VISIT(self->state);
+    return 0;
+}
+
+static int
+link_tp_clear(PyObject *op)
+{
+    LinkObject *self = (LinkObject *)op;
+
+    Py_CLEAR(self->protocol);
+    Py_CLEAR(self->reader);
+    Py_CLEAR(self->state);
     return 0;
 }
 
@@ -277,17 +298,16 @@ static void
 link_tp_dealloc(PyObject *op)
 {
     PyTypeObject *tp = Py_TYPE(op);
-    LinkObject *self = (LinkObject *)op;
 
     PyObject_GC_UnTrack(op);
-    Py_CLEAR(self->protocol);
-    Py_CLEAR(self->reader);
+    (void)link_tp_clear(op);
     tp->tp_free(op);
     Py_DECREF(tp);
 }
 
 static PyType_Slot link_slots[] = {
     {Py_tp_traverse, link_tp_traverse},
+    {Py_tp_clear, link_tp_clear},
     {Py_tp_dealloc, link_tp_dealloc},
     {Py_tp_doc, "What feeds a StreamReader."},
     {0, NULL},
@@ -375,17 +395,21 @@ find_stream(struct al_state *st, PyObject *transport, PyObject *protocol,
     if (reader == NULL) {
         return PyErr_Occurred() ? -1 : 0;
     }
-    bool is_ours = al_adopt_reader(st, reader) != NULL;
+    ReaderState *state =
+        (ReaderState *)Py_XNewRef((PyObject *)al_adopt_reader(st, reader));
     Py_DECREF(reader);
-    if (!is_ours || wrap_callback(st, dict) < 0) {
+    if (state == NULL || wrap_callback(st, dict) < 0) {
+        Py_XDECREF((PyObject *)state);
         return PyErr_Occurred() ? -1 : 0;
     }
     PyTypeObject *type = st->stream_link_type;
     LinkObject *self = (LinkObject *)type->tp_alloc(type, 0);
     if (self == NULL) {
+        Py_DECREF((PyObject *)state);
         return -1;
     }
     self->st = st;
+    self->state = state; /* the link's */
     self->protocol = Py_NewRef(protocol);
     self->reader = Py_NewRef(weak);
     self->attributes = PyDict_GET_SIZE(dict);
@@ -425,6 +449,7 @@ static PyMethodDef writer_methods[] = {
 
 static PyType_Slot writer_slots[] = {
     {Py_tp_methods, writer_methods},
+    {Py_tp_getset, al_writer_getset},
     {0, NULL},
 };
 
@@ -438,6 +463,7 @@ int
 al_streams_setup(PyObject *module, struct al_state *st)
 {
     if (al_stock_setup(st) < 0 || al_reader_setup(module, st) < 0 ||
+        al_writer_setup(module, st) < 0 ||
         al_stream_op_setup(module, st) < 0) {
         return -1;
     }

@@ -1,18 +1,17 @@
 /* attributes.c - reader._buffer and the other attributes of a StreamReader.
  *
  * Private in asyncio, but read and now and then set by libraries, by asyncio's
- * own methods, and by tests. Of a reader that has no state they are what its
- * dict has.
+ * own methods, and by tests.
  */
 
-#include "streams/reader.h"
+#include "streams/attributes.h"
 
 #include <string.h>
 
-static int
-set_in_dict(PyObject *reader, const char *name, PyObject *value)
+int
+al_attribute_set(PyObject *stream, const char *name, PyObject *value)
 {
-    PyObject *dict = PyObject_GenericGetDict(reader, NULL);
+    PyObject *dict = PyObject_GenericGetDict(stream, NULL);
     int rc = -1;
 
     if (dict != NULL) {
@@ -21,6 +20,29 @@ set_in_dict(PyObject *reader, const char *name, PyObject *value)
         Py_DECREF(dict);
     }
     return rc;
+}
+
+PyObject *
+al_attribute_get(PyObject *stream, const char *name)
+{
+    PyObject *dict = al_instance_dict_borrow(stream);
+    PyObject *value = dict == NULL ? NULL : PyDict_GetItemString(dict, name);
+
+    if (value == NULL) {
+        PyErr_Format(PyExc_AttributeError, "'%s' object has no attribute '%s'",
+                     strrchr(Py_TYPE(stream)->tp_name, '.') + 1, name);
+    }
+    return Py_XNewRef(value);
+}
+
+int
+al_attribute_check(const char *name, PyObject *value)
+{
+    if (value != NULL) {
+        return 0;
+    }
+    PyErr_Format(PyExc_AttributeError, "cannot delete attribute '%s'", name);
+    return -1;
 }
 
 /* The attribute that the name, the closure, stands for; the second is a
@@ -41,15 +63,7 @@ get_attribute(PyObject *op, void *closure)
     if (self != NULL) {
         return what->get(self);
     }
-    PyObject *dict = al_instance_dict_borrow(op);
-    PyObject *value =
-        dict == NULL ? NULL : PyDict_GetItemString(dict, what->name);
-    if (value == NULL) {
-        PyErr_Format(PyExc_AttributeError,
-                     "'StreamReader' object has no attribute '%s'",
-                     what->name);
-    }
-    return Py_XNewRef(value);
+    return al_attribute_get(op, what->name);
 }
 
 static int
@@ -59,11 +73,9 @@ set_attribute(PyObject *op, PyObject *value, void *closure)
     ReaderState *self = al_reader_state_of(al_state_of_type(Py_TYPE(op)), op);
 
     if (self == NULL) {
-        return set_in_dict(op, what->name, value);
+        return al_attribute_set(op, what->name, value);
     }
-    if (value == NULL) {
-        PyErr_Format(PyExc_AttributeError, "cannot delete attribute '%s'",
-                     what->name);
+    if (al_attribute_check(what->name, value) < 0) {
         return -1;
     }
     Py_INCREF(self);

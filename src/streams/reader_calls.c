@@ -295,7 +295,12 @@ al_read_call(const al_op_kind *kind, PyObject *reader, PyObject *const *args,
     PyObject *values[AL_OP_ARGS];
 
     if (state != NULL && al_op_sort(kind, st, args, nargs, kwnames, values)) {
-        return al_stream_op_new(kind, state->loop, reader, state, values);
+        StreamOpObject *self =
+            al_stream_op_new(kind, state->loop, reader, values);
+        if (self != NULL) {
+            self->state = (ReaderState *)Py_NewRef((PyObject *)state);
+        }
+        return (PyObject *)self;
     }
     return al_reader_call_stock(st, reader, kind->name, args, nargs, kwnames);
 }

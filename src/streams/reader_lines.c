@@ -229,6 +229,7 @@ static const al_op_kind readline_kind = {
     .family = &al_reader_family,
     .name = "readline",
     .owner = "StreamReader",
+    .most = 1, /* none, which is a newline */
     .begin = until_begin,
     .again = until_again,
 };
@@ -237,6 +238,7 @@ static const al_op_kind anext_kind = {
     .family = &al_reader_family,
     .name = "__anext__",
     .owner = "StreamReader",
+    .most = 1,
     .begin = anext_begin,
     .again = anext_again,
 };

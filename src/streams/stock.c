@@ -2,19 +2,7 @@
 
 #include "streams/stock.h"
 
-/* Where the state has the class and what was found of it. Borrowed. */
-static PyTypeObject *
-class_of(struct al_state *st, int which)
-{
-    PyObject *classes[AL_STREAM_CLASSES] = {
-        st->aio_StreamReader,
-        st->aio_StreamWriter,
-        st->aio_StreamReaderProtocol,
-        st->aio_SubprocessStreamProtocol,
-    };
-    return (PyTypeObject *)classes[which];
-}
-
+/* Where the state has what was found of a class. */
 static PyObject **
 parts_of(struct al_state *st, int which)
 {
@@ -27,12 +15,11 @@ parts_of(struct al_state *st, int which)
     return parts[which];
 }
 
-/* Have all methods been left alone? Runs no foreign code but a metaclass's.
- * Remembers the answer's version. */
-static bool
-look_again(struct al_state *st, int which)
+/* Runs no foreign code but a metaclass's. */
+bool
+al_stock_look_again(struct al_state *st, int which)
 {
-    PyTypeObject *type = class_of(st, which);
+    PyTypeObject *type = (PyTypeObject *)al_stock_class(st, which);
     PyObject *name, *part;
     Py_ssize_t at = 0;
     bool same = true;
@@ -47,15 +34,6 @@ look_again(struct al_state *st, int which)
         st->stream_tags[which] = type->tp_version_tag;
     }
     return same;
-}
-
-bool
-al_stock_is_whole(struct al_state *st, int which)
-{
-    unsigned tag = class_of(st, which)->tp_version_tag;
-
-    return (tag != 0 && tag == st->stream_tags[which]) ||
-           look_again(st, which);
 }
 
 bool
@@ -109,7 +87,7 @@ int
 al_stock_setup(struct al_state *st)
 {
     for (int i = 0; i < AL_STREAM_CLASSES; i++) {
-        *parts_of(st, i) = find_parts((PyObject *)class_of(st, i));
+        *parts_of(st, i) = find_parts(al_stock_class(st, i));
         if (*parts_of(st, i) == NULL) {
             return -1;
         }

@@ -7,18 +7,16 @@
 
 #include "futures/op_coro.h"
 
-PyObject *
+StreamOpObject *
 al_stream_op_new(const al_op_kind *kind, LoopObject *loop, PyObject *owner,
-                 ReaderState *state, PyObject *const *values)
+                 PyObject *const *values)
 {
     StreamOpObject *self = (StreamOpObject *)al_op_make(kind, loop, values);
 
-    if (self == NULL) {
-        return NULL;
+    if (self != NULL) {
+        self->owner = Py_NewRef(owner);
     }
-    self->owner = Py_NewRef(owner);
-    self->state = (ReaderState *)Py_XNewRef((PyObject *)state);
-    return (PyObject *)self;
+    return self;
 }
 
 static void
@@ -28,6 +26,7 @@ stream_op_init(OpObject *op)
 
     self->owner = self->blocks = NULL;
     self->state = NULL;
+    self->writer = NULL;
     self->wanted = self->block_limit = self->offset = 0;
     self->waiting = false;
 }
@@ -66,6 +65,7 @@ stream_op_release(OpObject *op)
     al_stream_op_stop_waiting(self);
     Py_CLEAR(self->blocks);
     Py_CLEAR(self->state);
+    Py_CLEAR(self->writer);
     Py_CLEAR(self->owner);
 }
 
@@ -76,6 +76,7 @@ stream_op_traverse(OpObject *op, visitproc visit, void *arg)
 
     Py_VISIT(self->blocks);
     Py_VISIT(self->state);
+    Py_VISIT(self->writer);
     Py_VISIT(self->owner);
     return 0;
 }
@@ -86,7 +87,8 @@ stream_op_traverse(OpObject *op, visitproc visit, void *arg)
 static PyObject *
 borrow_from(PyObject *cls, OpObject *op)
 {
-    PyObject *stack[] = {((StreamOpObject *)op)->owner, op->args[0]};
+    PyObject *argument = op->kind->most > 0 ? op->args[0] : NULL;
+    PyObject *stack[] = {((StreamOpObject *)op)->owner, argument};
     PyObject *method = PyObject_GetAttrString(cls, op->kind->name);
 
     if (method == NULL) {

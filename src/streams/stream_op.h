@@ -11,23 +11,24 @@
 
 #include "futures/op.h"
 #include "streams/reader.h"
+#include "streams/writer.h"
 
 typedef struct {
-    OpObject op;        /* args: those of the method */
-    PyObject *owner;    /* strong: the reader or writer */
-    ReaderState *state; /* strong: of that reader; NULL for a writer */
-    PyObject *blocks;   /* strong: a list, what read() has so far; or NULL */
-    Py_ssize_t wanted;  /* how many bytes */
+    OpObject op;         /* args: those of the method */
+    PyObject *owner;     /* strong: the reader or writer */
+    ReaderState *state;  /* strong: of that reader, or NULL */
+    WriterState *writer; /* strong: of that writer, or NULL */
+    PyObject *blocks;    /* strong: a list, what read() has so far; or NULL */
+    Py_ssize_t wanted;   /* how many bytes */
     Py_ssize_t block_limit; /* the reader's limit when the block was begun */
     Py_ssize_t offset;      /* before it there is no separator */
     bool waiting;           /* we have set reader._waiter */
 } StreamOpObject;
 
-/* A call of a method of `owner`; `state` is NULL for a writer. New reference,
- * or NULL with an exception set. */
-PyObject *al_stream_op_new(const al_op_kind *kind, LoopObject *loop,
-                           PyObject *owner, ReaderState *state,
-                           PyObject *const *values);
+/* A call of a method of `owner`; its state is the caller's to set. New
+ * reference, or NULL with an exception set. */
+StreamOpObject *al_stream_op_new(const al_op_kind *kind, LoopObject *loop,
+                                 PyObject *owner, PyObject *const *values);
 
 extern const al_op_family al_reader_family;
 extern const al_op_family al_writer_family;

@@ -1,15 +1,34 @@
 /* writer.h - asyncio.StreamWriter in C.
  *
- * An adopted writer has a class derived from asyncio's, and nothing else
- * changes: its attributes stay in its dict. What it writes to is called
- * through an outlet (transports/inlet.h) where it has one.
+ * An adopted writer is like an adopted reader (reader.h): a class derived from
+ * asyncio's, and a WriterState in its dict for what its attributes are. What it
+ * writes to is called through an outlet (transports/inlet.h) where it has one.
  *
+ * Ownership: the writer's dict owns the state; fields say the rest.
  * Threads: the loop's.
  */
 #ifndef AL_STREAMS_WRITER_H
 #define AL_STREAMS_WRITER_H
 
-#include "py/state.h"
+#include "streams/reader.h"
+#include "transports/inlet.h"
+
+typedef struct {
+    PyObject_HEAD
+    struct al_state *st;         /* borrowed: the type keeps the module */
+    LoopObject *loop;            /* strong */
+    PyObject *transport;         /* strong; this and the next two: or None */
+    PyObject *protocol;          /* strong */
+    PyObject *reader;            /* strong */
+    ReaderState *reader_state;   /* strong; NULL: the reader has none */
+    const al_outlet_ops *outlet; /* the transport's, or NULL */
+} WriterState;
+
+/* Of a writer of asyncio's exact class: take over what its dict has. New
+ * reference; NULL without an exception if it is not plain, or with one. */
+WriterState *al_writer_state_new(struct al_state *st, PyObject *dict);
+
+extern PyGetSetDef al_writer_getset[];
 
 PyObject *al_writer_py_write(PyObject *op, PyObject *const *args,
                              Py_ssize_t nargs, PyObject *kwnames);
@@ -35,5 +54,7 @@ PyObject *al_writer_py_drain(PyObject *op, PyObject *unused);
             "drain($self, /)\n--\n\n"                                         \
             "Wait until what is written is mostly sent."                      \
     }
+
+int al_writer_setup(PyObject *module, struct al_state *st);
 
 #endif
