@@ -23,14 +23,26 @@ __all__ = (
     "install",
     "libuv_version",
     "new_event_loop",
+    "open_connection",
+    "open_unix_connection",
     "run",
+    "start_server",
+    "start_unix_server",
 )
+
+_STREAMS = frozenset(name for name in __all__ if name.endswith(
+    ("_connection", "_server")
+))
 
 if TYPE_CHECKING:
     from asyncloop._core import _EventLoopPolicy as EventLoopPolicy
     from asyncloop._executor import ThreadPoolExecutor
     from asyncloop._metrics import Metrics
     from asyncloop._policy import install
+    from asyncloop._streams import (
+        open_connection, open_unix_connection, start_server,
+        start_unix_server,
+    )
 
 
 def __getattr__(name: str) -> object:
@@ -44,6 +56,10 @@ def __getattr__(name: str) -> object:
         from asyncloop import _policy
 
         return _policy.lookup(name)
+    if name in _STREAMS:
+        from asyncloop import _streams
+
+        return getattr(_streams, name)
     # What the executor stands on takes time to import.
     if name == "ThreadPoolExecutor":
         from asyncloop import _executor
