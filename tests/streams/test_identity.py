@@ -72,6 +72,15 @@ async def test_a_buffer_that_is_replaced_is_read(loop):
     await finish(writer, peer)
 
 
+@pytest.mark.native_only(reason="asyncio takes anything")
+@in_loop
+async def test_only_a_bytearray_can_be_the_buffer(loop):
+    reader, writer, peer = await streams()
+    with pytest.raises(TypeError, match="must be a bytearray, not bytes"):
+        reader._buffer = b"bytes"
+    await finish(writer, peer)
+
+
 @in_loop
 async def test_an_exception_that_is_assigned_is_raised(loop):
     reader, writer, peer = await streams()
