@@ -23,6 +23,7 @@
 #include "servers/listener.h"
 #include "servers/server.h"
 #include "sockets/sock_op.h"
+#include "streams/adopt.h"
 #include "transports/datagram.h"
 #include "transports/pipe.h"
 #include "transports/socket.h"
@@ -116,6 +117,7 @@ static PyMethodDef core_functions[] = {
 #if AL_DEBUG
     {"_ledger", core_ledger, METH_NOARGS, NULL},
 #endif
+    AL_ADOPT_FUNCTIONS,
     AL_EXECUTOR_FUNCTIONS,
     AL_LAYOUT_FUNCTIONS,
     AL_SERVER_FUNCTIONS,
@@ -135,6 +137,7 @@ core_exec(PyObject *module)
         al_resolve_setup(module, st) < 0 || al_sock_op_setup(module, st) < 0 ||
         al_socket_setup(module, st) < 0 || al_pipe_setup(module, st) < 0 ||
         al_datagram_setup(module, st) < 0 ||
+        al_streams_setup(module, st) < 0 ||
         al_listener_setup(module, st) < 0 || al_server_setup(module, st) < 0 ||
         al_connector_setup(module, st) < 0 ||
         al_process_setup(module, st) < 0) {
@@ -179,6 +182,7 @@ core_clear(PyObject *module)
     al_wake_close(st);
     al_op_free_list_clear(&st->free_sock_ops);
     al_op_free_list_clear(&st->free_lookups);
+    al_op_free_list_clear(&st->free_stream_ops);
     return al_state_visit(st, clear_slot, NULL);
 }
 

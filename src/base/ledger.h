@@ -30,7 +30,9 @@
     AL_KIND(op)                                                               \
     AL_KIND(connector)                                                        \
     AL_KIND(process)                                                          \
-    AL_KIND(pipe_end)
+    AL_KIND(pipe_end)                                                         \
+    AL_KIND(reader)                                                           \
+    AL_KIND(writer)
 
 #if AL_DEBUG
 

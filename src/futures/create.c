@@ -7,6 +7,7 @@
 #include "futures/create.h"
 
 #include "futures/native.h"
+#include "py/args.h"
 
 #include <string.h>
 
@@ -41,19 +42,8 @@ create_task_slow(LoopObject *self, PyObject *const *args, Py_ssize_t nargs,
     if (method == NULL) {
         return NULL;
     }
-    Py_ssize_t total =
-        nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
-    PyObject **stack = PyMem_New(PyObject *, (size_t)total + 1);
-    PyObject *task = NULL;
-    if (stack == NULL) {
-        PyErr_NoMemory();
-    }
-    else {
-        stack[0] = (PyObject *)self;
-        memcpy(stack + 1, args, (size_t)total * sizeof(PyObject *));
-        task = PyObject_Vectorcall(method, stack, (size_t)nargs + 1, kwnames);
-        PyMem_Free(stack);
-    }
+    PyObject *task =
+        al_args_call_with(method, (PyObject *)self, args, nargs, kwnames);
     Py_DECREF(method);
     return task;
 }

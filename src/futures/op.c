@@ -17,22 +17,13 @@ static PyObject *
 call_borrowed(const al_op_kind *kind, LoopObject *loop, PyObject *const *args,
               Py_ssize_t nargs, PyObject *kwnames)
 {
-    Py_ssize_t total =
-        nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
     PyObject *method =
         PyObject_GetAttrString(loop->st->cold_methods, kind->name);
-    PyObject **stack = PyMem_New(PyObject *, (size_t)total + 1);
-    PyObject *coro = NULL;
+    PyObject *coro = method == NULL
+                         ? NULL
+                         : al_args_call_with(method, (PyObject *)loop, args,
+                                             nargs, kwnames);
 
-    if (stack == NULL) {
-        PyErr_NoMemory();
-    }
-    else if (method != NULL) {
-        stack[0] = (PyObject *)loop;
-        memcpy(stack + 1, args, (size_t)total * sizeof(PyObject *));
-        coro = PyObject_Vectorcall(method, stack, (size_t)nargs + 1, kwnames);
-    }
-    PyMem_Free(stack);
     Py_XDECREF(method);
     return coro;
 }
@@ -81,16 +72,14 @@ al_op_borrow(OpObject *self)
 
 /* --- making ----------------------------------------------------------------- */
 
-/* Sort the arguments into `values`, borrowed. False where a Python function
- * would, or might, raise TypeError. */
-static bool
-sort_args(const al_op_kind *kind, struct al_state *st, PyObject *const *args,
-          Py_ssize_t nargs, PyObject *kwnames, PyObject **values)
+bool
+al_op_sort(const al_op_kind *kind, struct al_state *st, PyObject *const *args,
+           Py_ssize_t nargs, PyObject *kwnames, PyObject **values)
 {
     if (nargs > kind->positional) {
         return false;
     }
-    for (Py_ssize_t i = 0; i < AL_OP_ARGS; i++) {
+    for (Py_ssize_t i = 0; i < kind->most; i++) {
         values[i] = i < nargs ? args[i] : NULL;
     }
     Py_ssize_t keywords = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
@@ -175,15 +164,9 @@ op_alloc(struct al_state *st, const al_op_family *family)
     return self;
 }
 
-PyObject *
-al_op_new(const al_op_kind *kind, LoopObject *loop, PyObject *const *args,
-          Py_ssize_t nargs, PyObject *kwnames)
+OpObject *
+al_op_make(const al_op_kind *kind, LoopObject *loop, PyObject *const *values)
 {
-    PyObject *values[AL_OP_ARGS];
-
-    if (!sort_args(kind, loop->st, args, nargs, kwnames, values)) {
-        return call_borrowed(kind, loop, args, nargs, kwnames);
-    }
     PyObject *origin = NULL;
     if (loop->debug) {
         origin = origin_of_caller();
@@ -199,7 +182,7 @@ al_op_new(const al_op_kind *kind, LoopObject *loop, PyObject *const *args,
     AL_LEDGER_MADE(loop->st, op);
     self->kind = kind;
     self->loop = (LoopObject *)Py_NewRef((PyObject *)loop);
-    for (size_t i = 0; i < AL_OP_ARGS; i++) {
+    for (size_t i = 0; i < kind->most; i++) {
         self->args[i] = Py_XNewRef(values[i]);
     }
     self->future = self->inner = self->result = self->error = NULL;
@@ -210,7 +193,19 @@ al_op_new(const al_op_kind *kind, LoopObject *loop, PyObject *const *args,
         kind->family->init(self);
     }
     PyObject_GC_Track((PyObject *)self);
-    return (PyObject *)self;
+    return self;
+}
+
+PyObject *
+al_op_new(const al_op_kind *kind, LoopObject *loop, PyObject *const *args,
+          Py_ssize_t nargs, PyObject *kwnames)
+{
+    PyObject *values[AL_OP_ARGS];
+
+    if (!al_op_sort(kind, loop->st, args, nargs, kwnames, values)) {
+        return call_borrowed(kind, loop, args, nargs, kwnames);
+    }
+    return (PyObject *)al_op_make(kind, loop, values);
 }
 
 al_op_outcome
@@ -234,7 +229,7 @@ al_op_release(OpObject *self)
     Py_CLEAR(self->inner);
     Py_CLEAR(self->result);
     Py_CLEAR(self->error);
-    for (size_t i = 0; i < AL_OP_ARGS; i++) {
+    for (size_t i = 0; i < self->kind->most; i++) {
         Py_CLEAR(self->args[i]);
     }
     PyObject *loop = (PyObject *)self->loop;
@@ -252,7 +247,7 @@ al_op_tp_traverse(PyObject *op, visitproc visit, void *arg)
 
     Py_VISIT(Py_TYPE(op));
     Py_VISIT(self->loop);
-    for (size_t i = 0; i < AL_OP_ARGS; i++) {
+    for (size_t i = 0; i < self->kind->most; i++) {
         Py_VISIT(self->args[i]);
     }
     Py_VISIT(self->future);

@@ -50,6 +50,12 @@ typedef struct {
     /* AGAIN: see to it that somebody completes `future`. 0, or -1 with an
      * exception set. */
     int (*wait)(OpObject *self);
+    /* Is the future all that a kind waits for? Then who completes it knows
+     * nothing of the operation, whose `again` is called in the task. */
+    bool again_in_task;
+    /* BORROW: asyncio's coroutine, a new reference, or NULL with an exception
+     * set. NULL: al_op_borrow has the loop's. */
+    PyObject *(*borrow)(OpObject *self);
     /* BORROW: let go of what asyncio's coroutine will want for itself. */
     void (*part)(OpObject *self);
     /* The end: stop waiting and let go of everything. */
@@ -60,6 +66,7 @@ typedef struct {
 typedef struct {
     const al_op_family *family;
     const char *name;
+    const char *owner;        /* the class of the method; NULL: Loop */
     int side;                 /* the family's own business */
     uint8_t required;         /* arguments without a default */
     uint8_t positional;       /* arguments that need not be named */
@@ -80,7 +87,7 @@ struct OpObject {
     PyObject_HEAD
     const al_op_kind *kind;
     LoopObject *loop;           /* strong; NULL when OVER */
-    PyObject *args[AL_OP_ARGS]; /* strong; NULL: default */
+    PyObject *args[AL_OP_ARGS]; /* strong; NULL: default; `most` of them */
     PyObject *future;           /* strong: what was yielded, or NULL */
     PyObject *inner;            /* strong: what is awaited here, or NULL */
     PyObject *result;           /* strong, or NULL */
@@ -96,6 +103,15 @@ struct OpObject {
 PyObject *al_op_new(const al_op_kind *kind, LoopObject *loop,
                     PyObject *const *args, Py_ssize_t nargs,
                     PyObject *kwnames);
+
+/* The two halves of al_op_new. Sort the arguments into `values`, as many
+ * as the kind has at most, borrowed: false where a Python function would, or might, raise TypeError.
+ * Make an operation with such values: new reference, or NULL. */
+bool al_op_sort(const al_op_kind *kind, struct al_state *st,
+                PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
+                PyObject **values);
+OpObject *al_op_make(const al_op_kind *kind, LoopObject *loop,
+                     PyObject *const *values);
 
 /* Call asyncio's coroutine function of this name with the operation's
  * arguments. New reference, or NULL with an exception set. */

@@ -78,7 +78,7 @@ op_advance(OpObject *self, al_op_outcome outcome, PyObject **result)
         return op_end_steal(self, value, result);
     }
     case AL_OP_AGAIN:
-        self->future = al_waiter_new(self->loop);
+        Py_XSETREF(self->future, al_waiter_new(self->loop));
         if (self->future == NULL || self->kind->family->wait(self) < 0) {
             return op_end_steal(self, NULL, result);
         }
@@ -88,7 +88,9 @@ op_advance(OpObject *self, al_op_outcome outcome, PyObject **result)
             self->kind->family->part(self);
         }
         self->borrowed = true;
-        self->inner = al_op_borrow(self);
+        self->inner = self->kind->family->borrow != NULL
+                          ? self->kind->family->borrow(self)
+                          : al_op_borrow(self);
         if (self->inner == NULL) {
             return op_end_steal(self, NULL, result);
         }
@@ -124,6 +126,12 @@ op_resume(OpObject *self, PyObject **result)
     }
     if (marked > 0) {
         PyErr_SetString(PyExc_RuntimeError, "await wasn't used with future");
+    }
+    if (pending == 0 && self->kind->family->again_in_task) {
+        if (al_waiter_take(self->loop, self->future) < 0) {
+            return op_end_steal(self, NULL, result);
+        }
+        return op_advance(self, self->kind->again(self), result);
     }
     /* Somebody else gave it an outcome: he cancelled it, most likely. */
     PyObject *value =
@@ -186,6 +194,45 @@ raise_stop_steal(PyObject *value)
     }
 }
 
+/* Results of so many bytes may be kept until the next one. */
+#define KEPT_MAX 4096
+
+/* Raise StopIteration(value) with the exception of the last time, which saves
+ * the most of what an await of a C object costs beyond that of a coroutine's:
+ * the interpreter takes the value out of it, and drops it. False if somebody
+ * has kept it, or looks at it. */
+static bool
+raise_kept_stop(struct al_state *st, PyObject *value)
+{
+    PyStopIterationObject *stop = (PyStopIterationObject *)st->kept_stop;
+
+    if (stop == NULL || Py_REFCNT(stop) != 1 || stop->traceback != NULL ||
+        stop->context != NULL || stop->cause != NULL || stop->dict != NULL ||
+        Py_REFCNT(stop->args) != 1 || PyTuple_GET_SIZE(stop->args) != 1) {
+        return false;
+    }
+    PyObject *before = PyTuple_GET_ITEM(stop->args, 0);
+    PyTuple_SET_ITEM(stop->args, 0, Py_NewRef(value));
+    Py_DECREF(before); /* bytes, as all of them */
+    Py_SETREF(stop->value, Py_NewRef(value));
+    al_err_give_back_steal(Py_NewRef((PyObject *)stop));
+    return true;
+}
+
+/* The same as raise_stop_steal, of bytes. */
+static void
+raise_stop_of_bytes_steal(struct al_state *st, PyObject *value)
+{
+    if (!raise_kept_stop(st, value)) {
+        Py_XSETREF(st->kept_stop,
+                   PyObject_CallOneArg(PyExc_StopIteration, value));
+        if (st->kept_stop != NULL) {
+            al_err_give_back_steal(Py_NewRef(st->kept_stop));
+        }
+    }
+    Py_DECREF(value);
+}
+
 /* A result of send() as Python's iteration has it. */
 static PyObject *
 as_iteration(PySendResult status, PyObject *value)
@@ -201,11 +248,18 @@ PyObject *
 al_op_tp_iternext(PyObject *op)
 {
     PyObject *value;
+    const LoopObject *loop = ((OpObject *)op)->loop;
+    struct al_state *st = loop == NULL ? NULL : loop->st;
     PySendResult status = al_op_am_send(op, Py_None, &value);
 
     if (status == PYGEN_RETURN && value == Py_None) {
         Py_DECREF(value);
         return NULL; /* the end of an iteration without a value */
+    }
+    if (status == PYGEN_RETURN && st != NULL && PyBytes_CheckExact(value) &&
+        PyBytes_GET_SIZE(value) <= KEPT_MAX) {
+        raise_stop_of_bytes_steal(st, value);
+        return NULL;
     }
     return as_iteration(status, value);
 }
@@ -362,11 +416,18 @@ op_get_name(PyObject *op, void *closure)
     return PyUnicode_FromString(((OpObject *)op)->kind->name);
 }
 
+static const char *
+owner_of(const OpObject *self)
+{
+    return self->kind->owner == NULL ? "Loop" : self->kind->owner;
+}
+
 static PyObject *
 op_get_qualname(PyObject *op, void *closure)
 {
     (void)closure;
-    return PyUnicode_FromFormat("Loop.%s", ((OpObject *)op)->kind->name);
+    return PyUnicode_FromFormat("%s.%s", owner_of((OpObject *)op),
+                                ((OpObject *)op)->kind->name);
 }
 
 static PyObject *
@@ -403,7 +464,8 @@ op_get_none(PyObject *op, void *closure)
 PyObject *
 al_op_tp_repr(PyObject *op)
 {
-    return PyUnicode_FromFormat("<coroutine object Loop.%s at %p>",
+    return PyUnicode_FromFormat("<coroutine object %s.%s at %p>",
+                                owner_of((OpObject *)op),
                                 ((OpObject *)op)->kind->name, op);
 }
 

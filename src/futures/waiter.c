@@ -59,7 +59,26 @@ wake_slow(LoopObject *loop, PyObject *waiter)
     return result == NULL ? -1 : 0;
 }
 
+static int
+take_slow(LoopObject *loop, PyObject *waiter)
+{
+    PyObject *result = PyObject_CallMethodNoArgs(waiter, loop->st->str_result);
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
+}
+
 #if AL_TASK_LAYOUT
+
+int
+al_waiter_take(LoopObject *loop, PyObject *waiter)
+{
+    const al_future *future = (al_future *)waiter;
+
+    return loop->st->native_tasks && future->state == AL_FINISHED &&
+                   future->exception == NULL
+               ? 0
+               : take_slow(loop, waiter);
+}
 
 int
 al_waiter_is_pending(LoopObject *loop, PyObject *waiter)
@@ -99,6 +118,12 @@ al_waiter_wake(LoopObject *loop, PyObject *waiter)
 }
 
 #else
+
+int
+al_waiter_take(LoopObject *loop, PyObject *waiter)
+{
+    return take_slow(loop, waiter);
+}
 
 int
 al_waiter_is_pending(LoopObject *loop, PyObject *waiter)

@@ -26,6 +26,10 @@ PyObject *al_waiter_yield(LoopObject *loop, PyObject *waiter);
  * with an exception set. */
 int al_waiter_is_marked(LoopObject *loop, PyObject *waiter);
 
+/* Take in the outcome of one that is done, an exception or nothing of
+ * interest. 0, or -1 with its exception set. */
+int al_waiter_take(LoopObject *loop, PyObject *waiter);
+
 /* Complete a pending one, with None as its result: the event that was waited
  * for is there. 0, or -1 with an exception set. */
 int al_waiter_wake(LoopObject *loop, PyObject *waiter);

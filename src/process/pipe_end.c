@@ -5,6 +5,10 @@
 
 #include "process/pipe_end.h"
 
+#include "streams/adopt.h"
+#include "streams/stock.h"
+#include "transports/transport.h"
+
 PyObject *
 al_pipe_end_new(ProcessObject *process, int fd)
 {
@@ -54,12 +58,153 @@ static PyObject *
 end_py_data_received(PyObject *op, PyObject *data)
 {
     PipeEndObject *self = (PipeEndObject *)op;
+    ProcessObject *process = self->process;
 
-    if (self->process != NULL &&
-        al_process_pipe_data(self->process, self->fd, data) < 0) {
+    if (process == NULL) {
+        Py_RETURN_NONE;
+    }
+    Py_INCREF(process);
+    int rc = al_process_pipe_data(process, self->fd, data);
+    if (process->loop != NULL) {
+        self->queued_end = process->loop->ready.tail;
+    }
+    Py_DECREF(process);
+    if (rc < 0) {
         return NULL;
     }
     Py_RETURN_NONE;
+}
+
+/* --- straight to the reader ----------------------------------------------- */
+
+/* The stream that asyncio's own protocol has for this pipe: borrowed, or NULL
+ * if there is none yet or the protocol is not plain. */
+static PyObject *
+end_stream(PipeEndObject *self)
+{
+    const ProcessObject *process = self->process;
+    struct al_state *st = self->st;
+    PyObject *names[] = {st->str_stdin, st->str_stdout, st->str_stderr};
+
+    if (process == NULL || process->protocol == NULL || self->fd > 2 ||
+        !Py_IS_TYPE(process->protocol,
+                    (PyTypeObject *)st->aio_SubprocessStreamProtocol) ||
+        !al_stock_is_whole(st, AL_STOCK_PROCESS)) {
+        return NULL;
+    }
+    PyObject *dict = al_instance_dict_borrow(process->protocol);
+    if (dict == NULL) {
+        return NULL;
+    }
+    if (PyDict_GET_SIZE(dict) != self->attributes) {
+        self->attributes = PyDict_GET_SIZE(dict);
+        self->hidden = al_stock_is_hidden(st, AL_STOCK_PROCESS, dict);
+    }
+    if (self->hidden) {
+        return NULL;
+    }
+    PyObject *stream = PyDict_GetItemWithError(dict, names[self->fd]);
+    if (stream == NULL) {
+        PyErr_Clear();
+    }
+    return stream == Py_None ? NULL : stream;
+}
+
+void
+al_pipe_end_adopt(PyObject *op)
+{
+    PipeEndObject *self = (PipeEndObject *)op;
+    PyObject *stream = end_stream(self);
+
+    if (stream == NULL) {
+        return;
+    }
+    if (self->fd == 0) {
+        al_adopt_writer(self->st, stream);
+    }
+    else if (al_adopt_reader(self->st, stream) == NULL) {
+        PyErr_Clear();
+    }
+}
+
+/* The reader to feed, and its state: borrowed; or NULL where asyncio's way is
+ * to be gone, as something may be queued that has to come before. */
+static ReaderState *
+end_reader(PipeEndObject *self, PyObject **reader)
+{
+    const ProcessObject *process = self->process;
+
+    if (process == NULL || process->loop == NULL || process->pending != NULL ||
+        process->loop->ready.head < self->queued_end ||
+        !al_stock_is_whole(self->st, AL_STOCK_READER)) {
+        return NULL;
+    }
+    *reader = end_stream(self);
+    return *reader == NULL ? NULL : al_adopt_reader(self->st, *reader);
+}
+
+/* asyncio queues a call which feeds the reader; we feed it at once. */
+static int
+end_receive_bytes(PyObject *op, PyObject *transport, PyObject *bytes)
+{
+    PyObject *reader;
+    ReaderState *state = end_reader((PipeEndObject *)op, &reader);
+
+    if (state != NULL) {
+        Py_INCREF(reader);
+        Py_INCREF(state);
+        int rc = al_reader_feed_bytes(state, bytes);
+        Py_DECREF(state);
+        Py_DECREF(reader);
+        return rc;
+    }
+    if (PyErr_Occurred()) {
+        return -1;
+    }
+    /* In the pipe's context, of which the queued call has a copy. */
+    PyObject *result =
+        al_transport_call((al_transport *)transport,
+                          ((PipeEndObject *)op)->st->str_data_received, bytes);
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
+}
+
+static int
+end_receive(PyObject *op, PyObject *transport, const char *data, size_t count)
+{
+    PyObject *bytes = PyBytes_FromStringAndSize(data, (Py_ssize_t)count);
+    int rc = bytes == NULL ? -1 : end_receive_bytes(op, transport, bytes);
+
+    Py_XDECREF(bytes);
+    return rc;
+}
+
+/* pipe.c does not ask: a pipe that ends is closed. */
+static int
+end_eof(PyObject *op, PyObject *transport)
+{
+    (void)op;
+    (void)transport;
+    return 0;
+}
+
+static const al_inlet_ops end_inlet = {
+    .receive = end_receive,
+    .receive_bytes = end_receive_bytes,
+    .eof = end_eof,
+};
+
+static int
+find_end(struct al_state *st, PyObject *transport, PyObject *protocol,
+         al_inlet *inlet)
+{
+    if (!Py_IS_TYPE(protocol, st->pipe_end_type) ||
+        !Py_IS_TYPE(transport, st->read_pipe_type)) {
+        return 0;
+    }
+    inlet->ops = &end_inlet;
+    inlet->target = Py_NewRef(protocol);
+    return 1;
 }
 
 /* pause_writing and resume_writing are the process's protocol's. */
@@ -188,6 +333,9 @@ al_pipe_end_setup(PyObject *module, struct al_state *st)
 
     st->pipe_end_type = (PyTypeObject *)type;
     if (type == NULL) {
+        return -1;
+    }
+    if (al_inlet_register(st, find_end) < 0) {
         return -1;
     }
     return PyModule_AddType(module, st->pipe_end_type);

@@ -18,12 +18,18 @@ typedef struct {
     struct al_state *st;    /* borrowed */
     ProcessObject *process; /* strong; NULL when the pipe is lost */
     PyObject *pipe;         /* strong: its transport; NULL before */
-    int fd;                 /* the child's: 0, 1 or 2 */
+    size_t queued_end; /* position in the ring behind what was queued last */
+    Py_ssize_t attributes; /* how many the protocol had when last seen */
+    int fd;                /* the child's: 0, 1 or 2 */
     bool disconnected;
+    bool hidden; /* an attribute of the protocol stands before a method */
 } PipeEndObject;
 
 /* New reference, or NULL with an exception set. */
 PyObject *al_pipe_end_new(ProcessObject *process, int fd);
+
+/* Have the protocol's stream of this pipe, once it is there, run in C. */
+void al_pipe_end_adopt(PyObject *op);
 
 int al_pipe_end_setup(PyObject *module, struct al_state *st);
 

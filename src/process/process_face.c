@@ -50,10 +50,21 @@ process_get_returncode(PyObject *op, void *closure)
     return self->exited ? PyLong_FromLong(self->returncode) : or_none(NULL);
 }
 
+/* asyncio's Process asks for it, when its protocol has made the streams: time
+ * to adopt them. */
 static PyObject *
 process_py_get_pid(PyObject *op, PyObject *unused)
 {
+    const ProcessObject *self = process_of(op);
+    PyObject *key, *end;
+    Py_ssize_t at = 0;
+
     (void)unused;
+    while (self->pipes != NULL && PyDict_Next(self->pipes, &at, &key, &end)) {
+        if (Py_IS_TYPE(end, self->st->pipe_end_type)) {
+            al_pipe_end_adopt(end);
+        }
+    }
     return process_get_pid(op, NULL);
 }
 

@@ -109,3 +109,24 @@ al_args_pass_on(PyObject *cold_methods, const char *name, PyObject *self,
     Py_XDECREF(all);
     return result;
 }
+
+PyObject *
+al_args_call_with(PyObject *function, PyObject *self, PyObject *const *args,
+                  Py_ssize_t nargs, PyObject *kwnames)
+{
+    Py_ssize_t total =
+        nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
+    PyObject **stack = PyMem_New(PyObject *, (size_t)total + 1);
+
+    if (stack == NULL) {
+        return PyErr_NoMemory();
+    }
+    stack[0] = self;
+    if (total > 0) {
+        memcpy(stack + 1, args, (size_t)total * sizeof(PyObject *));
+    }
+    PyObject *result =
+        PyObject_Vectorcall(function, stack, (size_t)nargs + 1, kwnames);
+    PyMem_Free(stack);
+    return result;
+}

@@ -31,6 +31,12 @@ PyObject *al_args_one(const char *method, PyObject *name,
 PyObject *al_args_pass_on(PyObject *cold_methods, const char *name,
                           PyObject *self, PyObject *args, PyObject *kwargs);
 
+/* Call `function` with `self` and these arguments, of which keywords come
+ * last. New reference, or NULL with an exception set. */
+PyObject *al_args_call_with(PyObject *function, PyObject *self,
+                            PyObject *const *args, Py_ssize_t nargs,
+                            PyObject *kwnames);
+
 /* What `object.fileno()` gives (the name is passed): a descriptor, or -1 with
  * an exception set. */
 int al_args_fileno(PyObject *object, PyObject *str_fileno);

@@ -193,6 +193,56 @@ al_weakref_is_dead(PyObject *ref)
     return referent == NULL;
 }
 
+/* The attributes of an instance of a Python class: a dict, borrowed, or NULL
+ * when it has none or memory is short; no exception is set. The function is
+ * private and has been there since Python 2; the public ones make a dict. */
+static inline PyObject *
+al_instance_dict_borrow(PyObject *obj)
+{
+    PyObject **slot = _PyObject_GetDictPtr(obj);
+
+    if (slot == NULL || *slot == NULL) {
+        PyErr_Clear();
+        return NULL;
+    }
+    return *slot;
+}
+
+/* Take the first `count` bytes, not all, off a bytearray that nobody looks
+ * into. What bytearray itself does when its beginning is deleted, in every
+ * version from 3.4 to 3.15; the fields are public. */
+static inline void
+al_bytearray_drop_front(PyObject *array, Py_ssize_t count)
+{
+    ((PyByteArrayObject *)array)->ob_start += count;
+    Py_SET_SIZE(array, Py_SIZE(array) - count);
+}
+
+/* A local variable of a frame: new reference, or NULL with an exception set.
+ * The frame's variables are better not looked at as a dict, which only 3.11
+ * needs. */
+static inline PyObject *
+al_frame_local(PyFrameObject *frame, const char *name)
+{
+#if PY_VERSION_HEX >= 0x030c0000
+    return PyFrame_GetVarString(frame, name);
+#else
+    PyObject *locals = PyFrame_GetLocals(frame);
+    PyObject *value =
+        locals == NULL ? NULL : PyMapping_GetItemString(locals, name);
+
+    Py_XDECREF(locals);
+    return value;
+#endif
+}
+
+/* StreamReader takes bytes by bytearray.take_bytes, which refuses when
+ * somebody looks into the array, also where nothing is to be taken. */
+#define AL_READER_USES_TAKE_BYTES (PY_VERSION_HEX >= 0x030f0000)
+
+/* StreamReader.readuntil takes a tuple of separators. */
+#define AL_READUNTIL_TAKES_TUPLES (PY_VERSION_HEX >= 0x030d0000)
+
 /* setup.py gives the version; a bare compile (the header lint) has none. */
 #ifndef AL_VERSION
 #define AL_VERSION "0+unknown"

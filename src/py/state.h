@@ -47,6 +47,14 @@
             "SubprocessTransport")                                            \
     AL_NAME(aio_Protocol, "asyncio.protocols", "Protocol")                    \
     AL_NAME(aio_BufferedProtocol, "asyncio.protocols", "BufferedProtocol")    \
+    AL_NAME(aio_StreamReader, "asyncio.streams", "StreamReader")              \
+    AL_NAME(aio_StreamWriter, "asyncio.streams", "StreamWriter")              \
+    AL_NAME(aio_StreamReaderProtocol, "asyncio.streams",                      \
+            "StreamReaderProtocol")                                           \
+    AL_NAME(aio_SubprocessStreamProtocol, "asyncio.subprocess",               \
+            "SubprocessStreamProtocol")                                       \
+    AL_NAME(IncompleteReadError, "asyncio.exceptions", "IncompleteReadError") \
+    AL_NAME(LimitOverrunError, "asyncio.exceptions", "LimitOverrunError")     \
     AL_NAME(aio_TransportSocket, "asyncio.trsock", "TransportSocket")         \
     AL_NAME(aio_try_native, "asyncio.constants", "_SendfileMode.TRY_NATIVE")  \
     AL_NAME(aio_conn_lost_threshold, "asyncio.constants",                     \
@@ -191,6 +199,30 @@
     AL_STR(detach)                                                            \
     AL_STR(getsockopt)                                                        \
     AL_STR(info)                                                              \
+    AL_STR(__class__)                                                         \
+    AL_STR(_asyncloop)                                                        \
+    AL_STR(_buffer)                                                           \
+    AL_STR(_client_connected_cb)                                              \
+    AL_STR(_connection_lost)                                                  \
+    AL_STR(_eof)                                                              \
+    AL_STR(_exception)                                                        \
+    AL_STR(_limit)                                                            \
+    AL_STR(_loop)                                                             \
+    AL_STR(_paused)                                                           \
+    AL_STR(_protocol)                                                         \
+    AL_STR(_reader)                                                           \
+    AL_STR(_stream_reader_wr)                                                 \
+    AL_STR(_transport)                                                        \
+    AL_STR(_waiter)                                                           \
+    AL_STR(extend)                                                            \
+    AL_STR(pause_reading)                                                     \
+    AL_STR(resume_reading)                                                    \
+    AL_STR(stderr)                                                            \
+    AL_STR(stdin)                                                             \
+    AL_STR(stdout)                                                            \
+    AL_STR(separator)                                                         \
+    AL_STR(write)                                                             \
+    AL_STR(writelines)                                                        \
     AL_STR(_start_next)                                                       \
     AL_STR(_start_reading)                                                    \
     AL_STR(_call_connection_lost)                                             \
@@ -214,6 +246,9 @@ typedef struct {
 } al_socket_kind;
 
 #define AL_SOCKET_KINDS 4
+
+/* asyncio's classes of streams that are watched for replaced methods. */
+#define AL_STREAM_CLASSES 4
 
 /* How layers above transports find out about them; transports/inlet.h. */
 struct al_state;
@@ -268,6 +303,21 @@ struct al_state {
     PyObject *server_class; /* asyncloop.Server, set by _server.py */
     PyTypeObject *connector_type;
 
+    /* Streams. */
+    PyTypeObject *reader_class; /* what an adopted StreamReader is, */
+    PyTypeObject *writer_class; /* and an adopted StreamWriter */
+    PyTypeObject *reader_state_type;
+    PyTypeObject *writer_state_type;
+    PyTypeObject *stream_link_type;
+    PyTypeObject *stream_op_type;
+    al_op_free_list free_stream_ops;
+    PyObject
+        *reader_parts; /* dict: name -> method of asyncio's StreamReader */
+    PyObject *writer_parts; /* found at import; and so of the others */
+    PyObject *stream_protocol_parts;
+    PyObject *process_protocol_parts;
+    unsigned stream_tags[AL_STREAM_CLASSES]; /* versions last looked at */
+
     /* Executors. */
     PyTypeObject *work_queue_type;
     PyTypeObject *work_item_type;
@@ -308,6 +358,7 @@ struct al_state {
     PyCFunction socket_fileno;
     al_op_free_list free_sock_ops;
 
+    PyObject *kept_stop; /* a StopIteration, for futures/op_coro.c; or NULL */
     uint64_t native_steps;
     uint64_t tasks_named;
 #define AL_NAME(field, module, attribute) PyObject *field;

@@ -172,6 +172,19 @@ async def settle(turns: int = 6) -> None:
         await asyncio.sleep(0)
 
 
+async def streams(family: str = "tcp", **options) -> tuple:
+    """A reader, a writer, and the socket at the other end."""
+    ours, peer = pair(family)
+    reader, writer = await asyncio.open_connection(sock=ours, **options)
+    return reader, writer, peer
+
+
+async def finish(writer: asyncio.StreamWriter, peer: socket.socket) -> None:
+    writer.transport.abort()
+    peer.close()
+    await settle()
+
+
 async def quiet() -> None:
     """Long enough for anything on its way to arrive."""
     await asyncio.sleep(0.03)

@@ -10,23 +10,11 @@ import pytest
 
 from support.loops import PY312, PY313, PY314, collect_errors
 from support.net import (
-    FAMILIES, in_loop, pair, quiet, receive, reset, settle, until,
+    FAMILIES, finish, in_loop, pair, quiet, receive, reset, settle, streams,
+    until,
 )
 
 families = pytest.mark.parametrize("family", FAMILIES)
-
-
-async def streams(family="tcp", **options):
-    """A reader, a writer, and the socket at the other end."""
-    ours, peer = pair(family)
-    reader, writer = await asyncio.open_connection(sock=ours, **options)
-    return reader, writer, peer
-
-
-async def finish(writer, peer):
-    writer.transport.abort()
-    peer.close()
-    await settle()
 
 
 @families
