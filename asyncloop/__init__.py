@@ -19,12 +19,14 @@ __all__ = (
     "Metrics",
     "ThreadPoolExecutor",
     "__version__",
+    "as_uvloop",
     "build_info",
     "install",
     "libuv_version",
     "new_event_loop",
     "open_connection",
     "open_unix_connection",
+    "patch",
     "run",
     "start_server",
     "start_unix_server",
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from asyncloop._core import _EventLoopPolicy as EventLoopPolicy
     from asyncloop._executor import ThreadPoolExecutor
     from asyncloop._metrics import Metrics
+    from asyncloop._patch import as_uvloop, patch
     from asyncloop._policy import install
     from asyncloop._streams import (
         open_connection, open_unix_connection, start_server,
@@ -60,6 +63,10 @@ def __getattr__(name: str) -> object:
         from asyncloop import _streams
 
         return getattr(_streams, name)
+    if name in ("as_uvloop", "patch"):
+        from asyncloop import _patch
+
+        return getattr(_patch, name)
     # What the executor stands on takes time to import.
     if name == "ThreadPoolExecutor":
         from asyncloop import _executor
