@@ -454,6 +454,65 @@ def connections(loop: Loop) -> None:
 
 
 @scenario
+def streams(loop: Loop) -> None:
+    """Lines there and back, a read that is cancelled, one that is too long,
+    and a reader that is dropped with something in it."""
+
+    async def handler(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        try:
+            async for line in reader:
+                writer.write(line)
+                await writer.drain()
+        finally:
+            writer.close()
+
+    async def talk(ours: socket.socket) -> None:
+        reader, writer = await asyncio.open_connection(sock=ours, limit=100)
+        try:
+            writer.write(b"line\n" * 30)
+            await writer.drain()
+            for _ in range(30):
+                await reader.readline()
+            task = loop.create_task(reader.readexactly(5000))
+            writer.write(b"x" * 150 + b"\n")
+            await asyncio.sleep(0.001)
+            task.cancel()
+            await asyncio.wait([task])
+            try:
+                await reader.readuntil(b";")
+            except asyncio.LimitOverrunError:
+                pass
+            reader._buffer.extend(b"more")
+            reader.feed_data(b"x" * 300)
+        except ConnectionError:
+            pass  # the other end had no memory
+        finally:
+            writer.transport.abort()
+
+    async def main() -> None:
+        ours, peer = socket.socketpair()
+        ours.setblocking(False)
+        peer.setblocking(False)
+
+        def factory() -> asyncio.StreamReaderProtocol:
+            reader = asyncio.StreamReader(loop=loop)
+            return asyncio.StreamReaderProtocol(reader, handler, loop=loop)
+
+        transport, _ = await loop.connect_accepted_socket(factory, peer)
+        try:
+            await talk(ours)
+        finally:
+            transport.abort()
+            for _ in range(4):
+                await asyncio.sleep(0)
+
+    loop.run_until_complete(main())
+    turn(loop)
+
+
+@scenario
 def an_executor_in_every_way(loop: Loop) -> None:
     """Results, exceptions, functions cancelled before and while they run,
     and a loop that closes before the outcome comes."""
