@@ -27,6 +27,7 @@
 #include "sockets/calls.h"
 #include "sockets/reader.h"
 #include "sockets/sendfile.h"
+#include "tls/transport.h"
 #include "transports/datagram.h"
 #include "transports/pipe.h"
 #include "transports/socket.h"
@@ -228,6 +229,7 @@ static PyMethodDef loop_methods[] = {
     AL_CALLS_LOOP_METHODS,
     AL_SENDFILE_LOOP_METHODS,
     AL_SOCKET_LOOP_METHODS,
+    AL_TLS_LOOP_METHODS,
     AL_LISTENER_LOOP_METHODS,
     AL_CONNECTOR_LOOP_METHODS,
     AL_PIPE_LOOP_METHODS,

@@ -141,6 +141,8 @@ al_loop_close(LoopObject *self)
     close_uv(self);
     free(self->io_buffer);
     self->io_buffer = NULL;
+    free(self->scratch);
+    self->scratch = NULL;
     free(self->datagram_batch);
     self->datagram_batch = NULL;
     for (int i = 0; i < 2; i++) {

@@ -91,8 +91,10 @@ al_asyncio_setup(PyObject *module, struct al_state *st)
     st->kw_wait = one_string_tuple(st->str_wait);
     st->kw_msg = one_string_tuple(st->str_msg);
     st->kw_context = one_string_tuple(st->str_context);
+    st->kw_wrap_bio =
+        PyTuple_Pack(2, st->str_server_side, st->str_server_hostname);
     if (st->kw_loop == NULL || st->kw_wait == NULL || st->kw_msg == NULL ||
-        st->kw_context == NULL) {
+        st->kw_context == NULL || st->kw_wrap_bio == NULL) {
         return -1;
     }
     PyObject *events = PyImport_ImportModule("asyncio.events");
@@ -122,6 +124,14 @@ al_state_visit(struct al_state *st, al_state_visitor visit, void *arg)
         (PyObject **)&st->listener_type,
         &st->server_class,
         (PyObject **)&st->connector_type,
+        (PyObject **)&st->tls_transport_type,
+        (PyObject **)&st->ssl_socket_type,
+        &st->ssl_module,
+        &st->ssl_MemoryBIO,
+        &st->ssl_SSLError,
+        &st->ssl_SSLWantReadError,
+        &st->ssl_SSLSyscallError,
+        &st->ssl_CertificateError,
         &st->loop_class,
         &st->loop_time,
         &st->aio_ThreadSafeHandle,
@@ -130,6 +140,7 @@ al_state_visit(struct al_state *st, al_state_visitor visit, void *arg)
         &st->kw_wait,
         &st->kw_msg,
         &st->kw_context,
+        &st->kw_wrap_bio,
         &st->loop_call_soon,
         &st->loop_call_soon_threadsafe,
         &st->loop_get_debug,

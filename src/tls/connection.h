@@ -94,6 +94,7 @@ typedef struct al_tls {
     uint8_t app_state; /* al_app_state */
     bool server_side : 1;
     bool accepted : 1;     /* by a listener: failures are told in debug mode */
+    bool established : 1;  /* the handshake was done */
     bool closed : 1;       /* by the user, or with the transport below */
     bool buffered : 1;     /* a BufferedProtocol */
     bool app_paused : 1;   /* pause_reading */
