@@ -279,7 +279,7 @@ struct al_state {
     PyObject *kw_wait;              /* ("wait",) */
     PyObject *kw_msg;               /* ("msg",) */
     PyObject *kw_context;           /* ("context",) */
-    PyObject *kw_wrap_bio; /* ("server_side", "server_hostname") */
+    PyObject *kw_wrap_bio;          /* ("server_side", "server_hostname") */
     PyObject *loop_call_soon;       /* and of these three, likewise */
     PyObject *loop_call_soon_threadsafe;
     PyObject *loop_get_debug;

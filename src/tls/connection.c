@@ -22,8 +22,8 @@ al_tls_call(PyObject *object, PyObject *name, PyObject *arg)
     PyObject *args[] = {object, arg};
 
     Py_INCREF(object); /* the call may drop it */
-    PyObject *result = PyObject_VectorcallMethod(
-        name, args, arg == NULL ? 1 : 2, NULL);
+    PyObject *result =
+        PyObject_VectorcallMethod(name, args, arg == NULL ? 1 : 2, NULL);
     Py_DECREF(object);
     return result;
 }
@@ -128,8 +128,8 @@ tell_of_fatal(al_tls *self, const char *message, PyObject *error)
         return;
     }
     else {
-        result = call_handler(self, message, error, self->raw,
-                              (PyObject *)self);
+        result =
+            call_handler(self, message, error, self->raw, (PyObject *)self);
     }
     if (result == NULL) {
         PyErr_WriteUnraisable((PyObject *)self);
@@ -168,8 +168,8 @@ log_debug(al_tls *self, const char *format)
     if (!self->loop->debug) {
         return;
     }
-    PyObject *result = PyObject_CallMethod(self->st->aio_logger, "debug", "sO",
-                                           format, self);
+    PyObject *result =
+        PyObject_CallMethod(self->st->aio_logger, "debug", "sO", format, self);
     if (result == NULL) {
         PyErr_WriteUnraisable((PyObject *)self);
     }
@@ -291,9 +291,8 @@ log_handshake(al_tls *self)
         return;
     }
     PyObject *result = PyObject_CallMethod(
-        self->st->aio_logger, "debug", "sOd",
-        "%r: SSL handshake took %.1f ms", self,
-        (double)(al_clock_ns() - self->started) / AL_NS_PER_MS);
+        self->st->aio_logger, "debug", "sOd", "%r: SSL handshake took %.1f ms",
+        self, (double)(al_clock_ns() - self->started) / AL_NS_PER_MS);
     if (result == NULL) {
         PyErr_WriteUnraisable((PyObject *)self);
     }
@@ -383,9 +382,9 @@ shutdown_complete(al_tls *self, bool failed)
         return 0;
     }
     PyObject *close = PyObject_GetAttr(raw, st->str_close);
-    int rc = close == NULL ? -1
-                           : al_sched_call_in(self->loop, self->context, close,
-                                              NULL, 0);
+    int rc = close == NULL
+                 ? -1
+                 : al_sched_call_in(self->loop, self->context, close, NULL, 0);
     Py_XDECREF(close);
     return rc;
 }

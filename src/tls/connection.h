@@ -60,16 +60,16 @@ typedef struct al_tls {
     PyObject *mixin_slots[5];
     PyObject *dict;
     PyObject *weakrefs;
-    struct al_state *st; /* borrowed */
-    LoopObject *loop;    /* strong */
-    PyObject *raw;       /* strong: the transport below, or NULL */
+    struct al_state *st;         /* borrowed */
+    LoopObject *loop;            /* strong */
+    PyObject *raw;               /* strong: the transport below, or NULL */
     const al_outlet_ops *outlet; /* how to write to it; NULL: its methods */
     PyObject *protocol;          /* strong: the application's, or NULL */
     al_inlet inlet;              /* and what takes its data */
-    PyObject *context; /* strong; of all callbacks; NULL: the empty one */
-    PyObject *waiter;  /* strong: hears of the handshake's end, or NULL */
-    PyObject *sslcontext;        /* strong: as the user gave it */
-    PyObject *sslobj;            /* strong: ssl.SSLObject */
+    PyObject *context;    /* strong; of all callbacks; NULL: the empty one */
+    PyObject *waiter;     /* strong: hears of the handshake's end, or NULL */
+    PyObject *sslcontext; /* strong: as the user gave it */
+    PyObject *sslobj;     /* strong: ssl.SSLObject */
     PyObject *handshake_timeout; /* strong: numbers */
     PyObject *shutdown_timeout;
     PyObject *handshake_timer; /* strong, or NULL */
@@ -78,7 +78,7 @@ typedef struct al_tls {
     const struct al_tls_engine *engine;
     al_ssl *ssl; /* sslobj's; NULL: the pump drives it */
     al_tls_bio bio;
-    PyObject *target;   /* strong: the bytes that bio.target is the memory of */
+    PyObject *target; /* strong: the bytes that bio.target is the memory of */
     PyObject *incoming; /* strong: the pump's MemoryBIO objects, or NULL */
     PyObject *outgoing;
 
@@ -93,18 +93,18 @@ typedef struct al_tls {
     uint8_t state;     /* al_tls_state */
     uint8_t app_state; /* al_app_state */
     bool server_side : 1;
-    bool accepted : 1;     /* by a listener: failures are told in debug mode */
-    bool established : 1;  /* the handshake was done */
-    bool closed : 1;       /* by the user, or with the transport below */
-    bool buffered : 1;     /* a BufferedProtocol */
-    bool app_paused : 1;   /* pause_reading */
+    bool accepted : 1;    /* by a listener: failures are told in debug mode */
+    bool established : 1; /* the handshake was done */
+    bool closed : 1;      /* by the user, or with the transport below */
+    bool buffered : 1;    /* a BufferedProtocol */
+    bool app_paused : 1;  /* pause_reading */
     bool writing_stopped : 1; /* the protocol was told pause_writing */
-    bool raw_full : 1;     /* the transport below wants no more for now */
-    bool raw_paused : 1;   /* we have paused its reading */
-    bool eof_received : 1; /* the transport below has no more */
-    bool reading : 1;      /* what is written now is sent at the end of that */
+    bool raw_full : 1;        /* the transport below wants no more for now */
+    bool raw_paused : 1;      /* we have paused its reading */
+    bool eof_received : 1;    /* the transport below has no more */
+    bool reading : 1; /* what is written now is sent at the end of that */
     bool read_queued : 1;
-    bool reads_ahead : 1;  /* OpenSSL keeps whole records to itself */
+    bool reads_ahead : 1; /* OpenSSL keeps whole records to itself */
 } al_tls;
 
 /* --- connection.c: handshake, shutdown, the end ------------------------------- */

@@ -50,9 +50,9 @@ fail_by_reading(al_tls *self)
 {
     PyObject *one = PyLong_FromLong(1);
     al_tls_result result =
-        one == NULL ? AL_TLS_FAILED
-                    : al_tls_ask_object(self, self->st->str_read, one, NULL,
-                                        NULL);
+        one == NULL
+            ? AL_TLS_FAILED
+            : al_tls_ask_object(self, self->st->str_read, one, NULL, NULL);
 
     Py_XDECREF(one);
     if (result == AL_TLS_DONE) {
@@ -170,8 +170,8 @@ native_write(al_tls *self, const char *data, size_t size, size_t plan,
     prepare_target(self, plan);
     lib->ERR_clear_error();
     while (*count < size) { /* a call writes one record */
-        int res = lib->SSL_write_ex(self->ssl, data + *count, size - *count,
-                                    &done);
+        int res =
+            lib->SSL_write_ex(self->ssl, data + *count, size - *count, &done);
         if (res <= 0) {
             int error = lib->SSL_get_error(self->ssl, res);
             return error == AL_SSL_ERROR_WANT_READ ? AL_TLS_AGAIN

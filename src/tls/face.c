@@ -158,13 +158,12 @@ tls_py_check_shutdown_timeout(PyObject *op, PyObject *unused)
     al_tls *self = tls_of(op);
 
     (void)unused;
-    if (self->raw == NULL || (self->state != AL_TLS_FLUSHING &&
-                              self->state != AL_TLS_SHUTDOWN)) {
+    if (self->raw == NULL ||
+        (self->state != AL_TLS_FLUSHING && self->state != AL_TLS_SHUTDOWN)) {
         Py_RETURN_NONE;
     }
-    PyObject *error =
-        PyObject_CallFunction(PyExc_TimeoutError, "s",
-                              "SSL shutdown timed out");
+    PyObject *error = PyObject_CallFunction(PyExc_TimeoutError, "s",
+                                            "SSL shutdown timed out");
     PyObject *result =
         error == NULL
             ? NULL
@@ -350,13 +349,11 @@ parse_limits(PyObject *args, PyObject *kwargs, const char *format,
         return -1;
     }
     /* Beyond the range of a size there is no limit. */
-    Py_ssize_t low_value =
-        low == Py_None ? 0 : PyNumber_AsSsize_t(low, NULL);
+    Py_ssize_t low_value = low == Py_None ? 0 : PyNumber_AsSsize_t(low, NULL);
     Py_ssize_t high_value = high != Py_None  ? PyNumber_AsSsize_t(high, NULL)
                             : low == Py_None ? fallback
-                            : low_value > PY_SSIZE_T_MAX / 4
-                                ? PY_SSIZE_T_MAX
-                                : 4 * low_value;
+                            : low_value > PY_SSIZE_T_MAX / 4 ? PY_SSIZE_T_MAX
+                                                             : 4 * low_value;
     if (PyErr_Occurred()) {
         return -1;
     }
@@ -390,8 +387,9 @@ tls_py_set_write_limits(PyObject *op, PyObject *args, PyObject *kwargs)
 {
     al_tls *self = tls_of(op);
 
-    if (parse_limits(args, kwargs, "|OO:set_write_buffer_limits", AL_TLS_WRITE_HIGH,
-                     &self->high_water, &self->low_water) < 0 ||
+    if (parse_limits(args, kwargs, "|OO:set_write_buffer_limits",
+                     AL_TLS_WRITE_HIGH, &self->high_water,
+                     &self->low_water) < 0 ||
         send_deferred(self) < 0) {
         return NULL;
     }
@@ -403,8 +401,9 @@ tls_py_set_read_limits(PyObject *op, PyObject *args, PyObject *kwargs)
 {
     al_tls *self = tls_of(op);
 
-    if (parse_limits(args, kwargs, "|OO:set_read_buffer_limits", AL_TLS_READ_HIGH,
-                     &self->read_high_water, &self->read_low_water) < 0) {
+    if (parse_limits(args, kwargs, "|OO:set_read_buffer_limits",
+                     AL_TLS_READ_HIGH, &self->read_high_water,
+                     &self->read_low_water) < 0) {
         return NULL;
     }
     return none_or_error(al_tls_control_reading(self));
@@ -594,9 +593,8 @@ own_info(al_tls *self, PyObject *name)
     }
     for (size_t i = 0; i < Py_ARRAY_LENGTH(methods); i++) {
         if (PyUnicode_Compare(name, methods[i]) == 0) {
-            return al_tls_call(self->sslobj,
-                               i == 0 ? st->str_getpeercert : methods[i],
-                               NULL);
+            return al_tls_call(
+                self->sslobj, i == 0 ? st->str_getpeercert : methods[i], NULL);
         }
     }
     return NULL;

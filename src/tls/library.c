@@ -149,10 +149,10 @@ static bool
 try_object(struct al_state *st)
 {
     PyObject *protocol = al_import_attribute("ssl", "PROTOCOL_TLS_CLIENT");
-    PyObject *context = protocol == NULL
-                            ? NULL
-                            : PyObject_CallMethod(st->ssl_module, "SSLContext",
-                                                  "O", protocol);
+    PyObject *context =
+        protocol == NULL
+            ? NULL
+            : PyObject_CallMethod(st->ssl_module, "SSLContext", "O", protocol);
     PyObject *incoming = PyObject_CallNoArgs(st->ssl_MemoryBIO);
     PyObject *outgoing = PyObject_CallNoArgs(st->ssl_MemoryBIO);
     PyObject *sslobj = NULL, *socket = NULL;
@@ -168,9 +168,10 @@ try_object(struct al_state *st)
     if (socket != NULL) {
         ssl = ssl_of_socket(socket, context, incoming, outgoing);
     }
-    bool right = ssl != NULL && !al_tls_lib.SSL_is_server(ssl) &&
-                 al_tls_lib.SSL_CTX_get_ssl_method(al_tls_lib.SSL_get_SSL_CTX(
-                     ssl)) == al_tls_lib.TLS_client_method();
+    bool right =
+        ssl != NULL && !al_tls_lib.SSL_is_server(ssl) &&
+        al_tls_lib.SSL_CTX_get_ssl_method(al_tls_lib.SSL_get_SSL_CTX(ssl)) ==
+            al_tls_lib.TLS_client_method();
     if (right) {
         st->ssl_socket_type = (PyTypeObject *)Py_NewRef(Py_TYPE(socket));
     }

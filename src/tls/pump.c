@@ -13,8 +13,8 @@
 static int
 write_to(al_tls *self, PyObject *bio, const char *data, size_t count)
 {
-    PyObject *view = PyMemoryView_FromMemory((char *)data, (Py_ssize_t)count,
-                                             PyBUF_READ);
+    PyObject *view =
+        PyMemoryView_FromMemory((char *)data, (Py_ssize_t)count, PyBUF_READ);
     PyObject *result =
         view == NULL
             ? NULL
@@ -95,8 +95,8 @@ pump_read(al_tls *self, char *buffer, size_t size, size_t *count)
 
     *count = 0;
     if (length != NULL && view != NULL) {
-        result = al_tls_ask_object(self, self->st->str_read, length, view,
-                                   &number);
+        result =
+            al_tls_ask_object(self, self->st->str_read, length, view, &number);
     }
     if (result == AL_TLS_DONE) {
         result = take_number_steal(number, count);
@@ -120,9 +120,8 @@ pump_write(al_tls *self, const char *data, size_t size, size_t plan,
     while (result == AL_TLS_DONE && *count < size) {
         size_t done = 0;
         PyObject *number = NULL;
-        PyObject *view =
-            PyMemoryView_FromMemory((char *)data + *count,
-                                    (Py_ssize_t)(size - *count), PyBUF_READ);
+        PyObject *view = PyMemoryView_FromMemory(
+            (char *)data + *count, (Py_ssize_t)(size - *count), PyBUF_READ);
         result = view == NULL ? AL_TLS_FAILED
                               : al_tls_ask_object(self, self->st->str_write,
                                                   view, NULL, &number);

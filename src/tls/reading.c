@@ -65,8 +65,7 @@ queue_read(al_tls *self)
 static inline bool
 may_read(const al_tls *self)
 {
-    return (self->state == AL_TLS_WRAPPED ||
-            self->state == AL_TLS_FLUSHING) &&
+    return (self->state == AL_TLS_WRAPPED || self->state == AL_TLS_FLUSHING) &&
            self->protocol != NULL;
 }
 
@@ -209,9 +208,8 @@ get_buffer(al_tls *self, Py_buffer *view)
         hint == NULL
             ? NULL
             : al_tls_call(self->protocol, self->st->str_get_buffer, hint);
-    int rc = buffer == NULL
-                 ? -1
-                 : PyObject_GetBuffer(buffer, view, PyBUF_WRITABLE);
+    int rc =
+        buffer == NULL ? -1 : PyObject_GetBuffer(buffer, view, PyBUF_WRITABLE);
 
     Py_XDECREF(hint);
     Py_XDECREF(buffer);
@@ -228,11 +226,10 @@ static int
 buffer_updated(al_tls *self, size_t count)
 {
     PyObject *number = PyLong_FromSize_t(count);
-    PyObject *result =
-        number == NULL
-            ? NULL
-            : al_tls_call(self->protocol, self->st->str_buffer_updated,
-                          number);
+    PyObject *result = number == NULL
+                           ? NULL
+                           : al_tls_call(self->protocol,
+                                         self->st->str_buffer_updated, number);
 
     Py_XDECREF(number);
     Py_XDECREF(result);

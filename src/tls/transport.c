@@ -48,12 +48,11 @@ take_context(const al_tls_options *options, PyObject *server_hostname)
     }
     PyObject *make =
         al_import_attribute("asyncio.sslproto", "_create_transport_context");
-    PyObject *made =
-        make == NULL
-            ? NULL
-            : PyObject_CallFunctionObjArgs(
-                  make, options->server_side ? Py_True : Py_False,
-                  server_hostname, NULL);
+    PyObject *made = make == NULL
+                         ? NULL
+                         : PyObject_CallFunctionObjArgs(
+                               make, options->server_side ? Py_True : Py_False,
+                               server_hostname, NULL);
     Py_XDECREF(make);
     return made;
 }
@@ -63,8 +62,8 @@ static PyObject *
 take_hostname(const al_tls_options *options)
 {
     PyObject *name = options->server_hostname;
-    int given = name == NULL || options->server_side ? 0
-                                                     : PyObject_IsTrue(name);
+    int given =
+        name == NULL || options->server_side ? 0 : PyObject_IsTrue(name);
 
     return given < 0 ? NULL : given ? name : Py_None;
 }
@@ -88,7 +87,8 @@ tls_init(al_tls *self, LoopObject *loop, PyObject *protocol,
     self->read_low_water = AL_TLS_READ_HIGH / 4;
     self->server_side = options->server_side;
     self->accepted = options->accepted;
-    self->app_state = options->call_connection_made ? AL_APP_INIT : AL_APP_MADE;
+    self->app_state =
+        options->call_connection_made ? AL_APP_INIT : AL_APP_MADE;
     if (take_timeout("ssl_handshake_timeout", options->handshake_timeout,
                      st->aio_handshake_timeout,
                      &self->handshake_timeout) < 0 ||
@@ -381,8 +381,9 @@ al_tls_setup(PyObject *module, struct al_state *st)
         return -1;
     }
     PyObject *bases = PyTuple_Pack(1, base);
-    PyObject *type =
-        bases == NULL ? NULL : PyType_FromModuleAndSpec(module, &tls_spec, bases);
+    PyObject *type = bases == NULL
+                         ? NULL
+                         : PyType_FromModuleAndSpec(module, &tls_spec, bases);
     Py_XDECREF(bases);
     st->tls_transport_type = (PyTypeObject *)type;
     if (type == NULL || PyModule_AddType(module, (PyTypeObject *)type) < 0 ||

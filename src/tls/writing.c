@@ -182,8 +182,7 @@ al_tls_on_flush(al_flush *flush)
     }
     if (al_tls_enter(self) < 0 ||
         (al_tls_send(self, false) < 0 &&
-         al_tls_fatal_if_exception(self, "Fatal error on SSL protocol") <
-             0)) {
+         al_tls_fatal_if_exception(self, "Fatal error on SSL protocol") < 0)) {
         al_run_leave_with_error(self->loop);
     }
     al_tls_leave(self);
