@@ -361,7 +361,7 @@ static PyType_Slot tls_slots[] = {
 };
 
 static PyType_Spec tls_spec = {
-    .name = "asyncloop._core.TLSTransport",
+    .name = "asyncloop._core.SSLTransport",
     .basicsize = sizeof(al_tls),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC |
              Py_TPFLAGS_DISALLOW_INSTANTIATION,
