@@ -121,6 +121,7 @@ static PyMethodDef core_functions[] = {
     AL_EXECUTOR_FUNCTIONS,
     AL_LAYOUT_FUNCTIONS,
     AL_SERVER_FUNCTIONS,
+    AL_TLS_MODULE_FUNCTIONS,
     {NULL},
 };
 

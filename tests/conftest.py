@@ -31,7 +31,7 @@ HANG_SECONDS = 40
 BEHAVIOUR = {
     "api", "crash", "datagrams", "executors", "futures", "handles", "leaks",
     "loop", "metrics", "process", "regressions", "servers", "signals", "sockets",
-    "threads", "transports", "watch",
+    "threads", "tls", "transports", "watch",
 }
 
 

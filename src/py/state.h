@@ -308,7 +308,8 @@ struct al_state {
     PyObject *ssl_SSLWantReadError;
     PyObject *ssl_SSLSyscallError;
     PyObject *ssl_CertificateError;
-    bool tls_is_native; /* libssl is called directly */
+    bool tls_is_native;      /* libssl can be called directly */
+    bool tls_pump_is_forced; /* and shall not, as a test wants */
 
     /* Executors. */
     PyTypeObject *work_queue_type;

@@ -563,6 +563,9 @@ al_tls_connection_lost(al_tls *self, PyObject *error)
         rc = wake_waiter(self, error);
     }
     PyObject *raised = rc < 0 ? al_err_take() : NULL;
+    if (self->released) {
+        al_tls_release(self);
+    }
     al_inlet_clear(&self->inlet);
     Py_XDECREF(protocol);
     Py_XDECREF(raw);
@@ -570,6 +573,21 @@ al_tls_connection_lost(al_tls *self, PyObject *error)
         al_err_give_back_steal(raised);
     }
     return rc;
+}
+
+void
+al_tls_release(al_tls *self)
+{
+    self->released = true;
+    if (self->raw != NULL || self->state != AL_TLS_UNWRAPPED) {
+        return; /* when it is lost */
+    }
+    /* asyncio's transport lets go of its SSLProtocol then, and with it of the
+     * context, however long the user keeps the transport. */
+    self->established = false;
+    al_tls_close_engine(self);
+    Py_CLEAR(self->sslobj);
+    Py_CLEAR(self->sslcontext);
 }
 
 /* --- the end ----------------------------------------------------------------------- */

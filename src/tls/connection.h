@@ -96,6 +96,7 @@ typedef struct al_tls {
     bool accepted : 1;    /* by a listener: failures are told in debug mode */
     bool established : 1; /* the handshake was done */
     bool closed : 1;      /* by the user, or with the transport below */
+    bool released : 1;     /* closed twice: nobody asks about it any more */
     bool buffered : 1;    /* a BufferedProtocol */
     bool app_paused : 1;  /* pause_reading */
     bool writing_stopped : 1; /* the protocol was told pause_writing */
@@ -137,6 +138,10 @@ int al_tls_fatal(al_tls *self, const char *message);
 
 /* The same, if it is an Exception: others are passed on. 0, or -1. */
 int al_tls_fatal_if_exception(al_tls *self, const char *message);
+
+/* The user has closed it twice, and does not want it any more: once it is
+ * lost, let go of what answers get_extra_info. */
+void al_tls_release(al_tls *self);
 
 /* eof_received of the protocol, once. 0, or -1. */
 int al_tls_call_eof(al_tls *self);

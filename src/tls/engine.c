@@ -321,7 +321,7 @@ al_tls_open(al_tls *self, PyObject *server_hostname)
         return -1;
     }
     self->engine = &al_tls_pump_engine;
-    if (!st->tls_is_native) {
+    if (!st->tls_is_native || st->tls_pump_is_forced) {
         return 0;
     }
     al_ssl *ssl =

@@ -282,6 +282,7 @@ tls_py_close(PyObject *op, PyObject *unused)
 
     (void)unused;
     if (self->closed) {
+        al_tls_release(self);
         Py_RETURN_NONE;
     }
     self->closed = true;
@@ -583,7 +584,7 @@ own_info(al_tls *self, PyObject *name)
                            st->str_compression};
 
     if (PyUnicode_Compare(name, st->str_sslcontext) == 0) {
-        return Py_NewRef(self->sslcontext);
+        return Py_XNewRef(self->sslcontext);
     }
     if (!self->established) {
         return NULL;

@@ -163,6 +163,18 @@ al_tls_py_make(PyObject *op, PyObject *args, PyObject *kwargs)
     return (PyObject *)al_tls_new(loop, protocol, &options);
 }
 
+PyObject *
+al_tls_py_force_pump(PyObject *module, PyObject *flag)
+{
+    int truth = PyObject_IsTrue(flag);
+
+    if (truth < 0) {
+        return NULL;
+    }
+    al_state_of_module(module)->tls_pump_is_forced = truth;
+    Py_RETURN_NONE;
+}
+
 /* --- attributes ------------------------------------------------------------------------ */
 
 static PyObject *

@@ -29,6 +29,14 @@ PyObject *al_tls_py_make(PyObject *op, PyObject *args, PyObject *kwargs);
             METH_VARARGS | METH_KEYWORDS, NULL                                \
     }
 
+/* For tests: have the pump serve new connections, or no longer. */
+PyObject *al_tls_py_force_pump(PyObject *module, PyObject *flag);
+
+#define AL_TLS_MODULE_FUNCTIONS                                               \
+    {                                                                         \
+        "_force_tls_pump", al_tls_py_force_pump, METH_O, NULL                 \
+    }
+
 int al_tls_setup(PyObject *module, struct al_state *st);
 
 #endif
