@@ -96,7 +96,7 @@ typedef struct al_tls {
     bool accepted : 1;    /* by a listener: failures are told in debug mode */
     bool established : 1; /* the handshake was done */
     bool closed : 1;      /* by the user, or with the transport below */
-    bool released : 1;     /* closed twice: nobody asks about it any more */
+    bool released : 1;    /* closed twice: nobody asks about it any more */
     bool buffered : 1;    /* a BufferedProtocol */
     bool app_paused : 1;  /* pause_reading */
     bool writing_stopped : 1; /* the protocol was told pause_writing */

@@ -44,48 +44,71 @@ al_tls_ask_object(al_tls *self, PyObject *name, PyObject *one, PyObject *two,
     return AL_TLS_FAILED;
 }
 
-/* A native call has failed: have the object raise it by reading a byte. */
+/* Raise what OpenSSL calls by this code, as `ssl` would. */
+static void
+raise_code(al_tls *self, unsigned long code)
+{
+    const char *text = al_tls_lib.ERR_reason_error_string(code);
+    char name[64] = "";
+
+    for (size_t i = 0; text != NULL && text[i] && i < sizeof(name) - 1; i++) {
+        name[i] = text[i] == ' ' ? '_' : (char)Py_TOUPPER(text[i]);
+    }
+    PyObject *error = PyObject_CallFunction(
+        self->st->ssl_SSLError, "iN", 1,
+        PyUnicode_FromFormat("[SSL: %s] %s", name,
+                             text == NULL ? "unknown error" : text));
+    PyObject *reason = PyUnicode_FromString(name);
+    PyObject *library = PyUnicode_FromString("SSL");
+    if (error != NULL && reason != NULL && library != NULL &&
+        PyObject_SetAttrString(error, "reason", reason) == 0 &&
+        PyObject_SetAttrString(error, "library", library) == 0) {
+        PyErr_SetObject(self->st->ssl_SSLError, error);
+    }
+    Py_XDECREF(library);
+    Py_XDECREF(reason);
+    Py_XDECREF(error);
+}
+
+/* A native call has failed: have the object's method raise it. After most
+ * failures an SSL is good for nothing any more, and says so again; after a
+ * few it goes on, and the exception is made here. */
+static al_tls_result
+fail_by(al_tls *self, PyObject *method, PyObject *arg)
+{
+    unsigned long code = al_tls_lib.ERR_peek_last_error();
+    al_tls_result result = al_tls_ask_object(self, method, arg, NULL, NULL);
+
+    if (result != AL_TLS_FAILED && code != 0) {
+        raise_code(self, code);
+        return AL_TLS_FAILED;
+    }
+    return result == AL_TLS_DONE ? AL_TLS_AGAIN : result;
+}
+
 static al_tls_result
 fail_by_reading(al_tls *self)
 {
     PyObject *one = PyLong_FromLong(1);
     al_tls_result result =
-        one == NULL
-            ? AL_TLS_FAILED
-            : al_tls_ask_object(self, self->st->str_read, one, NULL, NULL);
+        one == NULL ? AL_TLS_FAILED : fail_by(self, self->st->str_read, one);
 
     Py_XDECREF(one);
-    if (result == AL_TLS_DONE) {
-        /* It cannot have worked now. */
-        PyErr_SetString(self->st->ssl_SSLError, "unknown error");
-        return AL_TLS_FAILED;
-    }
     return result;
 }
 
 /* --- handshake and shutdown ------------------------------------------------------- */
 
+/* All of it by the object, which takes note of errors that OpenSSL tells only
+ * once, calls back, and releases the GIL meanwhile. */
 static al_tls_result
 native_handshake(al_tls *self)
 {
-    const al_tls_library *lib = &al_tls_lib;
-    int error = AL_SSL_ERROR_NONE;
+    al_tls_result result =
+        al_tls_ask_object(self, self->st->str_do_handshake, NULL, NULL, NULL);
 
-    lib->ERR_clear_error();
-    PyThreadState *tstate = PyEval_SaveThread();
-    int res = lib->SSL_do_handshake(self->ssl);
-    if (res <= 0) {
-        error = lib->SSL_get_error(self->ssl, res);
-    }
-    PyEval_RestoreThread(tstate);
     self->bio.partial = 0;
-    if (error == AL_SSL_ERROR_WANT_READ) {
-        return AL_TLS_AGAIN;
-    }
-    /* Once more, which takes note of what is done or raises what is wrong,
-     * also an exception of a callback's. */
-    return al_tls_ask_object(self, self->st->str_do_handshake, NULL, NULL,
-                             NULL);
+    return result;
 }
 
 static al_tls_result
@@ -106,7 +129,7 @@ native_shutdown(al_tls *self)
         lib->SSL_get_error(self->ssl, res) == AL_SSL_ERROR_WANT_READ) {
         return AL_TLS_AGAIN;
     }
-    return al_tls_ask_object(self, self->st->str_unwrap, NULL, NULL, NULL);
+    return fail_by(self, self->st->str_unwrap, NULL);
 }
 
 /* --- records ------------------------------------------------------------------------ */

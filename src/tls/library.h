@@ -33,9 +33,10 @@ typedef long (*al_bio_ctrl)(al_bio *, int, long, void *);
 #define AL_TLS_FUNCTIONS(F)                                                   \
     F(const char *, OpenSSL_version, (int))                                   \
     F(void, ERR_clear_error, (void))                                          \
+    F(unsigned long, ERR_peek_last_error, (void))                             \
+    F(const char *, ERR_reason_error_string, (unsigned long))                 \
     F(int, SSL_read_ex, (al_ssl *, void *, size_t, size_t *))                 \
     F(int, SSL_write_ex, (al_ssl *, const void *, size_t, size_t *))          \
-    F(int, SSL_do_handshake, (al_ssl *))                                      \
     F(int, SSL_shutdown, (al_ssl *))                                          \
     F(int, SSL_get_error, (const al_ssl *, int))                              \
     F(int, SSL_get_shutdown, (const al_ssl *))                                \
