@@ -112,7 +112,8 @@ read_records(al_tls *self, char *buffer, size_t size, size_t *total)
             return result;
         }
         *total += count;
-        if (*total < size && engine->is_drained(self)) {
+        self->left_over = *total == size;
+        if (!self->left_over && engine->is_drained(self)) {
             return AL_TLS_AGAIN;
         }
     }
@@ -285,7 +286,8 @@ al_tls_read(al_tls *self)
     if (!may_read(self)) {
         return 0;
     }
-    if (!self->app_paused) {
+    if (!self->app_paused &&
+        (self->left_over || !self->engine->is_drained(self))) {
         self->reading = true;
         rc = self->buffered && self->inlet.ops == NULL ? read_buffered(self)
                                                        : read_copied(self);

@@ -146,6 +146,18 @@ async def test_a_buffer_need_not_be_a_view(loop):
         assert server.data == data
 
 
+@pytest.mark.native_only(reason="asyncio takes it for the end of the data")
+@in_loop
+async def test_an_empty_buffer_is_an_error(loop):
+    async with tls_link(loop, Buffered) as (_, protocol, peer):
+        protocol.buffer = bytearray()
+        told = []
+        loop.set_exception_handler(lambda _, context: told.append(context))
+        peer.send(b"data")
+        assert type(await protocol.lost) is RuntimeError
+        assert len(told) == 1
+
+
 @in_loop
 async def test_an_echo_out_of_a_buffered_protocol(loop):
     class Echo(Buffered):

@@ -196,3 +196,13 @@ async def test_an_exception_of_pause_writing_is_reported(loop):
         ]
         assert told[0]["transport"] is transport
         assert not transport.is_closing()
+
+
+@pytest.mark.native_only(reason="asyncio pauses, and resumes at some later write")
+@in_loop
+async def test_no_pause_with_nothing_to_send(loop):
+    async with tls_link(loop) as (transport, protocol, peer):
+        transport.set_write_buffer_limits(high=0)
+        transport.write(b"data")
+        assert await peer.receive(4) == b"data"
+        assert protocol.calls == ["made"]

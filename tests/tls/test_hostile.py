@@ -186,6 +186,19 @@ async def test_records_before_a_bad_one_are_delivered(loop):
         assert protocol.calls == ["made", "data", "lost"]
 
 
+@pytest.mark.native_only(reason="asyncio loses the data")
+@in_loop
+async def test_data_that_arrives_with_a_bad_record_is_delivered(loop):
+    async with tls_link(loop) as (transport, protocol, peer):
+        peer.object.write(b"good")
+        peer.object.write(b"bad")
+        wire = bytearray(peer.outgoing.read())
+        wire[-1] ^= 1
+        peer.sock.send(wire)
+        assert isinstance(await protocol.lost, ssl.SSLError)
+        assert protocol.data == b"good"
+
+
 @in_loop
 async def test_plain_text_within_tls_is_an_error(loop):
     async with tls_link(loop) as (transport, protocol, peer):
