@@ -228,6 +228,8 @@ def wrk(load: Wrk, address: str, pid: int, core: int) -> dict[str, Any]:
     if found is None or re.search(r"Non-2xx|Socket errors", text):
         raise Failed(last_line(text))
     count = int(found[1])
+    if count == 0:
+        raise Failed("no request was answered")
     wall = float(found[2]) / (1000 if found[3] == "ms" else 1)
     return {
         "value": cpu / count * 1e6,
