@@ -82,6 +82,10 @@ conformance: build ## CPython's own asyncio tests on asyncloop
 bench: build ## the benchmarks, beside asyncio and the other loops
 	@$(RELEASE) $(BIN)/python benchmarks/run.py $(ARGS)
 
+.PHONY: chart
+chart: setup ## the chart and the table of the README, from benchmarks/results
+	@$(BIN)/python tools/chart.py
+
 .PHONY: lint
 lint: build ## layers, formatting and the other rules of the house
 	@$(RELEASE) $(PYTEST) tests/lint $(ARGS)

@@ -19,10 +19,12 @@ __all__ = (
     "Metrics",
     "ThreadPoolExecutor",
     "__version__",
+    "as_uvloop",
     "build_info",
     "install",
     "libuv_version",
     "new_event_loop",
+    "patch",
     "run",
 )
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from asyncloop._core import _EventLoopPolicy as EventLoopPolicy
     from asyncloop._executor import ThreadPoolExecutor
     from asyncloop._metrics import Metrics
+    from asyncloop._patch import as_uvloop, patch
     from asyncloop._policy import install
 
 
@@ -44,6 +47,10 @@ def __getattr__(name: str) -> object:
         from asyncloop import _policy
 
         return _policy.lookup(name)
+    if name in ("as_uvloop", "patch"):
+        from asyncloop import _patch
+
+        return getattr(_patch, name)
     # What the executor stands on takes time to import.
     if name == "ThreadPoolExecutor":
         from asyncloop import _executor

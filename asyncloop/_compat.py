@@ -22,6 +22,8 @@ TRANSPORTS_TAKE_CONTEXT = sys.version_info >= (3, 15)
 ASYNCIO_RESETS_AFTER_FORK = sys.version_info >= (3, 12)
 # asyncio talks to what `with watcher` gives, and not to the watcher.
 CHILD_WATCHER_IS_WHAT_ENTERS = sys.version_info < (3, 12)
+# The interpreter gives a script the name __cached__.
+SCRIPTS_HAVE_CACHED = sys.version_info < (3, 15)
 # What _posixsubprocess.fork_exec is told last: whether to use vfork.
 FORK_EXEC_CHOOSES_VFORK = (True,) if sys.version_info < (3, 14) else ()
 
@@ -39,6 +41,38 @@ def describe_callback(
     if _FORMAT_TAKES_DEBUG:
         return str(_format_source(callback, args, debug=debug))
     return str(_format_source(callback, args))
+
+
+def set_policy(policy: Any) -> None:
+    """asyncio.set_event_loop_policy, without the warning of 3.14 and 3.15."""
+    events: Any = asyncio.events
+    if POLICIES_ARE_DEPRECATED:
+        events._set_event_loop_policy(policy)
+    else:
+        asyncio.set_event_loop_policy(policy)
+
+
+def set_default_loop(loop_class: type) -> None:
+    """Every loop that asyncio makes where none is named is of this class.
+
+    Not by a policy: the default one would be back after
+    set_event_loop_policy(None), and asyncio warns of all others.
+    """
+    package: Any = asyncio
+    if HAS_POLICIES:
+        policy: Any = getattr(
+            unix_events,
+            "_DefaultEventLoopPolicy"
+            if POLICIES_ARE_DEPRECATED
+            else "DefaultEventLoopPolicy",
+        )
+        policy._loop_factory = loop_class
+    else:
+        package.new_event_loop = loop_class
+        package.events.new_event_loop = loop_class
+    if hasattr(package, "EventLoop"):
+        # "The most efficient loop of this platform", says asyncio of it.
+        package.EventLoop = loop_class
 
 
 # Those that wait for one child each, for which there is no need.

@@ -1,20 +1,16 @@
 """EventLoopPolicy and install(), for the Pythons that have policies."""
 
-import asyncio
 import warnings
 from collections.abc import Callable
 
-from asyncloop import _core
+from asyncloop import _compat, _core
 from asyncloop._compat import HAS_POLICIES, POLICIES_ARE_DEPRECATED
 
 
 def install() -> None:
     """Make asyncloop's loops the default of this process."""
-    policy = _core._event_loop_policy()
-    with warnings.catch_warnings():
-        # Looking this function up has warned already.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        asyncio.set_event_loop_policy(policy())
+    # Looking this function up has warned already.
+    _compat.set_policy(_core._event_loop_policy()())
 
 
 def lookup(name: str) -> type | Callable[[], None]:

@@ -45,6 +45,11 @@ class NotStopped(KeyboardInterrupt):
 DEFECT = 3
 SECONDS = 20
 
+# What CPython 3.11 says when it has no memory for the frame of a function in
+# Python, whose ever it is. Later versions raise MemoryError, and there the
+# same words would be a defect of ours.
+NO_FRAME = "error return without exception set"
+
 STDLIB = sysconfig.get_path("stdlib")
 
 
@@ -82,6 +87,8 @@ def is_foreign(error: BaseException) -> bool:
     CPython has its own errors here: socket and select raise SystemError for
     some allocations, and asyncio's classes can be left half made.
     """
+    if sys.version_info < (3, 12) and str(error) == NO_FRAME:
+        return True
     trace = error.__traceback__
     if trace is None:
         return False

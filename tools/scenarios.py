@@ -6,9 +6,13 @@ nothing. What it runs is checked by the tests, not here.
 
 import asyncio
 import contextvars
+import functools
 import os
 import signal
 import socket
+import ssl
+import subprocess
+import tempfile
 import threading
 import weakref
 from collections.abc import Callable
@@ -18,6 +22,8 @@ SCENARIOS: dict[str, Callable[[Loop], None]] = {}
 
 
 def scenario(function: Callable[[Loop], None]) -> Callable[[Loop], None]:
+    if function.__name__ in SCENARIOS:
+        raise ValueError(f"two scenarios are called {function.__name__}")
     SCENARIOS[function.__name__] = function
     return function
 
@@ -135,21 +141,26 @@ def an_exit_from_a_callback(loop: Loop) -> None:
     turn(loop)
 
 
+# Not lambdas in the scenario: without memory for one, CPython 3.11 to 3.13
+# crash, or raise SystemError.
+REFUSED = (
+    ("call_later", "soon", nothing),
+    ("call_later", None, nothing),
+    ("call_soon",),
+    ("add_reader", -1, nothing),
+    ("add_reader", "no descriptor", nothing),
+    ("run_until_complete", 1),
+    ("set_task_factory", 1),
+    ("set_exception_handler", 1),
+    ("add_signal_handler", "USR1", nothing),
+)
+
+
 @scenario
 def refused_arguments(loop: Loop) -> None:
-    for wrong in (
-        lambda: loop.call_later("soon", nothing),
-        lambda: loop.call_later(None, nothing),
-        lambda: loop.call_soon(),
-        lambda: loop.add_reader(-1, nothing),
-        lambda: loop.add_reader("no descriptor", nothing),
-        lambda: loop.run_until_complete(1),
-        lambda: loop.set_task_factory(1),
-        lambda: loop.set_exception_handler(1),
-        lambda: loop.add_signal_handler("USR1", nothing),
-    ):
+    for name, *wrong in REFUSED:
         try:
-            wrong()
+            getattr(loop, name)(*wrong)
         except (TypeError, ValueError, OSError, AttributeError):
             pass
     turn(loop)
@@ -349,7 +360,7 @@ def socket_operations(loop: Loop) -> None:
 
 
 @scenario
-def connections(loop: Loop) -> None:
+def sock_accept_and_connect(loop: Loop) -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     client = socket.socket()
     listener.setblocking(False)
@@ -446,6 +457,101 @@ def connections(loop: Loop) -> None:
         listener.close()
 
 
+@functools.cache
+def tls_contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """A server's with a certificate, and a client's that asks for none."""
+    with tempfile.TemporaryDirectory() as folder:
+        key, cert = os.path.join(folder, "k"), os.path.join(folder, "c")
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-nodes",
+             "-pkeyopt", "ec_paramgen_curve:P-256", "-days", "2",
+             "-subj", "/CN=localhost", "-keyout", key, "-out", cert],
+            check=True, capture_output=True,
+        )
+        server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        server.load_cert_chain(cert, key)
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.check_hostname = False
+    client.verify_mode = ssl.CERT_NONE
+    return server, client
+
+
+@scenario
+def tls(loop: Loop) -> None:
+    """An exchange, TLS within TLS, an abort, a stall and plain text."""
+    server_context, client_context = tls_contexts()
+
+    class Echo(asyncio.Protocol):
+        def connection_made(self, transport):
+            self.transport = transport
+
+        def data_received(self, data):
+            self.transport.write(data)
+
+    class Client(asyncio.Protocol):
+        def __init__(self):
+            self.got = loop.create_future()
+            self.lost = loop.create_future()
+
+        def data_received(self, data):
+            if not self.got.done():
+                self.got.set_result(None)
+
+        def connection_lost(self, error):
+            self.lost.set_result(None)
+
+    async def connect(sock, protocol, **options):
+        options.setdefault("ssl", client_context)
+        return await loop.create_connection(
+            lambda: protocol, sock=sock, server_hostname="localhost",
+            **options
+        )
+
+    async def exchange():
+        one, two = socket.socketpair()
+        client = Client()
+        (transport, _), (other, echo) = await asyncio.gather(
+            connect(one, client),
+            loop.connect_accepted_socket(Echo, two, ssl=server_context),
+        )
+        transport.write(b"data")
+        await client.got
+        transport.get_extra_info("peercert")
+        inner = Client()
+        up, down = await asyncio.gather(
+            loop.start_tls(transport, inner, client_context),
+            loop.start_tls(other, echo, server_context, server_side=True),
+        )
+        echo.transport = down
+        up.write(b"data")
+        await inner.got
+        up.close()
+        await inner.lost
+
+    async def ends():
+        one, two = socket.socketpair()
+        client = Client()
+        (transport, _), (other, _) = await asyncio.gather(
+            connect(one, client),
+            loop.connect_accepted_socket(Echo, two, ssl=server_context),
+        )
+        transport.abort()
+        await client.lost
+        for noise in (b"", b"no TLS at all", b"\x16\x03\x01\x02\x00\x01"):
+            one, two = socket.socketpair()
+            two.send(noise)
+            try:
+                await connect(one, Client(), ssl_handshake_timeout=0.001)
+            except OSError:
+                pass
+            two.close()
+        await asyncio.sleep(0.001)
+
+    loop.run_until_complete(exchange())
+    loop.run_until_complete(ends())
+    loop.run_until_complete(asyncio.sleep(0.001))
+
+
 @scenario
 def an_executor_in_every_way(loop: Loop) -> None:
     """Results, exceptions, functions cancelled before and while they run,
@@ -499,6 +605,34 @@ def names(loop: Loop) -> None:
     loop.close()
     for thread in threads:
         thread.join()
+
+
+@scenario
+def processes(loop: Loop) -> None:
+    """One that is talked to, one that is killed, one whose transport is
+    closed, and one that cannot be started."""
+    pipe = asyncio.subprocess.PIPE
+
+    async def main() -> None:
+        cat = await asyncio.create_subprocess_exec(
+            "cat", stdin=pipe, stdout=pipe
+        )
+        await cat.communicate(b"x" * 1000)
+        sleeper = await asyncio.create_subprocess_exec("sleep", "60")
+        sleeper.kill()
+        await sleeper.wait()
+        transport, _ = await loop.subprocess_shell(
+            asyncio.SubprocessProtocol, "cat", stderr=None
+        )
+        transport.close()
+        await transport._wait()  # type: ignore[attr-defined]
+        try:
+            await asyncio.create_subprocess_exec("/nobody/has/this")
+        except FileNotFoundError:
+            pass
+        await asyncio.sleep(0)
+
+    loop.run_until_complete(main())
 
 
 @scenario

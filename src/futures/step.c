@@ -353,6 +353,10 @@ finish_with_error(LoopObject *self, al_task *task)
 {
     struct al_state *st = self->st;
 
+    if (!PyErr_Occurred()) {
+        /* CPython's frames end so when there is no memory for another one. */
+        PyErr_NoMemory();
+    }
     if (PyErr_ExceptionMatches(st->CancelledError)) {
         Py_XSETREF(task->base.cancelled_exc, al_err_take());
         return finish_as_cancelled_steal(self, task, NULL);

@@ -105,7 +105,7 @@ typedef struct al_tls {
     bool eof_received : 1;    /* the transport below has no more */
     bool reading : 1; /* what is written now is sent at the end of that */
     bool read_queued : 1;
-    bool left_over : 1; /* OpenSSL may have decrypted more than was taken */
+    bool left_over : 1;   /* OpenSSL may have decrypted more than was taken */
     bool reads_ahead : 1; /* OpenSSL keeps whole records to itself */
 } al_tls;
 

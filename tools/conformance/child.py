@@ -7,6 +7,7 @@ reads the events from the descriptor named in it.
 from __future__ import annotations
 
 import faulthandler
+import gc
 import importlib
 import json
 import os
@@ -90,6 +91,9 @@ class Result(unittest.TestResult):
             runs=runs - self.marks[0],
             foreign=foreign - self.marks[1],
         )
+        # What one test leaves behind must not warn in the midst of another
+        # that counts warnings.
+        gc.collect()
         self.reset()
 
     def _fail(self, test: Any, detail: str) -> None:
