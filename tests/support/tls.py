@@ -40,6 +40,14 @@ def _made() -> tuple[bytes, bytes]:
             return one.read(), two.read()
 
 
+def certificate_file(folder) -> str:
+    """Key and certificate in one file, for a program."""
+    path = os.path.join(folder, "both.pem")
+    with open(path, "wb") as file:
+        file.write(b"".join(_made()))
+    return path
+
+
 def server_context() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     key, cert = _made()
