@@ -389,6 +389,7 @@ loop_tp_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(self->task_factory);
     Py_VISIT(self->default_executor);
     Py_VISIT(self->resolver);
+    Py_VISIT(self->handshakes);
     Py_VISIT(self->late_queue);
     Py_VISIT(self->asyncgens);
     Py_VISIT(self->asyncgen_on_death);
@@ -414,6 +415,7 @@ loop_tp_clear(PyObject *op)
     Py_CLEAR(self->task_factory);
     Py_CLEAR(self->default_executor);
     Py_CLEAR(self->resolver);
+    Py_CLEAR(self->handshakes);
     self->late_station = NULL;
     Py_CLEAR(self->late_queue);
     Py_CLEAR(self->asyncgens);

@@ -119,6 +119,7 @@ al_loop_drop_work(LoopObject *self)
         }
         Py_DECREF(entry);
     }
+    Py_CLEAR(self->handshakes);
     while (self->timers.len != 0) {
         TimerHandleObject *timer =
             al_timer_of_node(al_heap_pop(&self->timers));

@@ -183,6 +183,11 @@ typedef struct LoopObject {
     bool stepping;          /* likewise */
     atomic_uint wakers;     /* threads that have claimed to send a wake-up */
 
+    /* Handshakes of servers: tls/storm.c. */
+    PyObject *handshakes;    /* strong: a list of those that wait, or NULL */
+    uint64_t handshake_turn; /* the turn of which the next is told */
+    int64_t handshake_ns;    /* what handshakes have taken in it */
+
     /* Functions in executors: executors/. */
     const struct al_work_ops *work_ops;
     size_t work_pending;  /* outcomes that have not come */

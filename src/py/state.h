@@ -235,6 +235,7 @@
     AL_STR(sslcontext)                                                        \
     AL_STR(ssl_object)                                                        \
     AL_STR(get_extra_info)                                                    \
+    AL_STR(_continue_handshakes)                                              \
     AL_STR(subprocess)
 
 /* A kind of socket in an answer of getaddrinfo. */

@@ -320,8 +320,8 @@ handshake_done(al_tls *self)
     return al_tls_read(self);
 }
 
-static int
-do_handshake(al_tls *self)
+int
+al_tls_do_handshake(al_tls *self)
 {
     switch (self->engine->handshake(self)) {
     case AL_TLS_AGAIN:
@@ -356,7 +356,7 @@ al_tls_connection_made(al_tls *self, PyObject *raw)
     if (self->server_side && self->engine->incoming(self) == 0) {
         return 0; /* the client speaks first */
     }
-    return do_handshake(self);
+    return al_tls_do_handshake(self);
 }
 
 /* --- shutdown ---------------------------------------------------------------------- */
@@ -460,7 +460,8 @@ al_tls_received(al_tls *self, const char *data, size_t count)
     }
     switch (self->state) {
     case AL_TLS_HANDSHAKE:
-        rc = do_handshake(self);
+        rc = self->server_side ? al_tls_handshake_in_turn(self)
+                               : al_tls_do_handshake(self);
         break;
     case AL_TLS_WRAPPED:
         rc = al_tls_read(self);

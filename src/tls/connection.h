@@ -105,6 +105,7 @@ typedef struct al_tls {
     bool eof_received : 1;    /* the transport below has no more */
     bool reading : 1; /* what is written now is sent at the end of that */
     bool read_queued : 1;
+    bool in_storm : 1;    /* its handshake waits for another turn */
     bool left_over : 1;   /* OpenSSL may have decrypted more than was taken */
     bool reads_ahead : 1; /* OpenSSL keeps whole records to itself */
 } al_tls;
@@ -159,6 +160,15 @@ PyObject *al_tls_call(PyObject *object, PyObject *name, PyObject *arg);
 /* Tell the exception handler of the exception that is set. 0, or -1 with
  * what the handler raised. */
 int al_tls_report(al_tls *self, const char *message, PyObject *transport);
+
+/* The next step of the handshake. 0, or -1. */
+int al_tls_do_handshake(al_tls *self);
+
+/* --- storm.c --------------------------------------------------------------------- */
+
+/* A server's connection may go on with its handshake: now, or, when others
+ * have had their share of this turn, in one of the next. 0, or -1. */
+int al_tls_handshake_in_turn(al_tls *self);
 
 /* --- reading.c ------------------------------------------------------------------- */
 

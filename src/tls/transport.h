@@ -3,6 +3,7 @@
 #define AL_TLS_TRANSPORT_H
 
 #include "tls/connection.h"
+#include "tls/storm.h"
 
 /* What is to be known beforehand; all borrowed. */
 typedef struct {
@@ -24,9 +25,11 @@ al_tls *al_tls_new(LoopObject *loop, PyObject *protocol,
 PyObject *al_tls_py_make(PyObject *op, PyObject *args, PyObject *kwargs);
 
 #define AL_TLS_LOOP_METHODS                                                   \
+    {"_make_tls", _PyCFunction_CAST(al_tls_py_make),                          \
+     METH_VARARGS | METH_KEYWORDS, NULL},                                     \
     {                                                                         \
-        "_make_tls", _PyCFunction_CAST(al_tls_py_make),                       \
-            METH_VARARGS | METH_KEYWORDS, NULL                                \
+        "_continue_handshakes", al_tls_py_continue_handshakes, METH_NOARGS,   \
+            NULL                                                              \
     }
 
 /* For tests: have the pump serve new connections, or no longer. */

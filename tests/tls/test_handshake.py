@@ -562,3 +562,65 @@ async def test_the_callbacks_have_the_context_of_the_connection(loop):
         await protocol.lost
     # asyncio calls connection_lost in the context of abort().
     assert seen[:2] == [7, 7]
+
+
+@pytest.mark.native_only(reason="asyncio answers all that have come at once")
+@in_loop
+async def test_a_storm_of_handshakes_lets_other_callbacks_run(loop):
+    count = 80
+    server = await loop.create_server(
+        lambda: Recorder(loop), "127.0.0.1", 0, ssl=server_context(),
+        backlog=count,
+    )
+    peers = []
+    for _ in range(count):
+        sock = socket.create_connection(server.sockets[0].getsockname())
+        sock.setblocking(False)
+        peers.append(Peer(sock, client_context()))
+    await quiet()  # they are accepted
+    for peer in peers:
+        with pytest.raises(ssl.SSLWantReadError):
+            peer.object.do_handshake()
+        peer.flush()
+    # What one turn does is bounded, however many have come.
+    answered = []
+    while sum(answered) < count:
+        answered.append(sum(not peer.wire and peer.take() for peer in peers))
+        await asyncio.sleep(0)
+    assert max(answered) < count / 2
+    for peer in peers:
+        await peer.handshake()
+        peer.close()
+    await quiet()
+    server.close()
+    await server.wait_closed()
+
+
+@in_loop
+async def test_handshakes_of_a_storm_may_be_given_up(loop):
+    """Clients that leave while their turn has not come."""
+    count = 40
+    errors = collect_errors(loop)
+    server = await loop.create_server(
+        lambda: Recorder(loop), "127.0.0.1", 0, ssl=server_context(),
+        backlog=count,
+    )
+    peers = []
+    for number in range(count):
+        sock = socket.create_connection(server.sockets[0].getsockname())
+        peer = Peer(sock, client_context())
+        with pytest.raises(ssl.SSLWantReadError):
+            peer.object.do_handshake()
+        peer.flush()
+        peers.append(peer)
+        if number % 2:
+            peer.close()
+    await quiet()
+    for peer in peers[::2]:
+        peer.sock.setblocking(False)
+        await peer.handshake()
+        peer.close()
+    await quiet()
+    assert only_told_in_debug_mode(loop, errors)
+    server.close()
+    await server.wait_closed()
