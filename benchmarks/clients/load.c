@@ -259,8 +259,11 @@ wire_open(struct conn *conn)
         SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION);
         SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
         SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE |
-                                      SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-                                      SSL_MODE_RELEASE_BUFFERS);
+                                      SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+        /* Header and body of a record in one recv: the client must not become
+         * the slower side. */
+        SSL_CTX_set_read_ahead(context, 1);
+        SSL_CTX_set_default_read_buffer_len(context, 64 * 1024);
     }
     fcntl(conn->fd, F_SETFL, fcntl(conn->fd, F_GETFL) | O_NONBLOCK);
     conn->tls = SSL_new(context);
@@ -332,7 +335,13 @@ wire_receive(struct conn *conn)
 }
 
 /* May another read give more, without another event? */
-static const bool wire_may_have_more = true;
+static bool
+wire_may_have_more(struct conn *conn)
+{
+    return conn->received < opt.reply.size || SSL_has_pending(conn->tls);
+}
+
+static const bool wire_is_tls = true;
 
 #else
 
@@ -360,7 +369,14 @@ wire_receive(struct conn *conn)
     return recv(conn->fd, scratch, SCRATCH, MSG_DONTWAIT);
 }
 
-static const bool wire_may_have_more = false;
+static bool
+wire_may_have_more(struct conn *conn)
+{
+    (void)conn;
+    return false;
+}
+
+static const bool wire_is_tls = false;
 
 #endif
 
@@ -474,7 +490,7 @@ receive_piece(struct conn *conn)
 {
     ssize_t n = wire_receive(conn);
 
-    if (n < 0 && !(wire_may_have_more && errno == EAGAIN)) {
+    if (n < 0 && !(wire_is_tls && errno == EAGAIN)) {
         fail_errno("recv");
     }
     if (n <= 0) {
@@ -499,7 +515,7 @@ receive(struct conn *conn)
 
     do {
         n = receive_piece(conn);
-    } while (n > 0 && wire_may_have_more);
+    } while (n > 0 && wire_may_have_more(conn));
     return n == 0;
 }
 
@@ -507,7 +523,7 @@ receive(struct conn *conn)
 static void
 go_on_sending(struct conn *conn)
 {
-    if (wire_may_have_more && conn->busy && !conn->blocked &&
+    if (wire_is_tls && conn->busy && !conn->blocked &&
         conn->sent < opt.request.size) {
         send_rest(conn);
     }

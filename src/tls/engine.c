@@ -4,7 +4,7 @@
  * again by the Python object, with OpenSSL's queue of errors as it is: it
  * raises what `ssl` raises.
  *
- * Threads: the loop's. The handshake's arithmetic runs without the GIL.
+ * Threads: the loop's. `ssl` releases the GIL for the handshake.
  */
 
 #include "tls/engine.h"

@@ -11,7 +11,8 @@
  *
  * Ownership: one table for the process; OpenSSL is loaded once, too, and never
  * unloaded.
- * Threads: filled in under the GIL, read by any thread.
+ * Threads: filled in under the GIL, read by any thread. What is called here
+ * is called with the GIL held; only `ssl` itself releases it.
  */
 #ifndef AL_TLS_LIBRARY_H
 #define AL_TLS_LIBRARY_H
