@@ -78,6 +78,14 @@ oom: build ## fail the n-th allocation of each scenario, for every n
 conformance: build ## CPython's own asyncio tests on asyncloop
 	@$(RELEASE) $(BIN)/python tools/conformance.py $(ARGS)
 
+.PHONY: ecosystem
+ecosystem: build ## the packages that people run, against real servers
+	@$(BIN)/python tools/ecosystem.py $(ARGS)
+
+.PHONY: upstream
+upstream: build ## other projects' own tests, where they end differently
+	@$(BIN)/python tools/upstream.py $(ARGS)
+
 .PHONY: bench
 bench: build ## the benchmarks, beside asyncio and the other loops
 	@$(RELEASE) $(BIN)/python benchmarks/run.py $(ARGS)

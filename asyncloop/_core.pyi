@@ -192,6 +192,11 @@ class PipeEnd(asyncio.Protocol):
     disconnected: bool
     pipe: asyncio.BaseTransport | None
     proc: SubprocessTransport | None
+    def connection_made(
+        self, transport: asyncio.BaseTransport, /
+    ) -> None: ...
+    def connection_lost(self, error: Exception | None, /) -> None: ...
+    def data_received(self, data: bytes, /) -> None: ...
 
 # The queue of a ThreadPoolExecutor: see _executor.py.
 @final

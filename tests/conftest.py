@@ -7,10 +7,8 @@ be left behind: no descriptor, no thread, no unclosed loop, and in a debug
 build of the extension no handle or pin (see support/leakcheck.py).
 """
 
-import faulthandler
 import gc
 import os
-import signal
 import sys
 from collections.abc import Callable, Iterator
 
@@ -20,11 +18,10 @@ import pytest
 # the package that lies next to this folder.
 sys.path.append(os.path.dirname(os.path.abspath(__file__)))
 
-from support import leakcheck, loops  # noqa: E402
+from support import hang, leakcheck, loops  # noqa: E402
 from support.child import Child  # noqa: E402
 
-# A test that hangs fails after this many seconds; when even the signal does
-# not get through, faulthandler ends the whole run and names the line.
+# A test that hangs fails after this many seconds.
 HANG_SECONDS = 40
 
 # The folders whose tests are this suite; the others bring their own rules.
@@ -33,10 +30,6 @@ BEHAVIOUR = {
     "loop", "metrics", "process", "regressions", "servers", "signals", "sockets",
     "threads", "tls", "transports", "watch",
 }
-
-
-class Hung(BaseException):
-    """Not an Exception: a loop would report that one and run on."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -132,27 +125,17 @@ def pytest_runtest_setup(item):
     return (yield)
 
 
-def alarm(signum, frame) -> None:
-    raise Hung(f"no end after {HANG_SECONDS} s")
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item):
     if not in_suite(item):
         return (yield)
-    previous = signal.signal(signal.SIGALRM, alarm)
-    signal.alarm(HANG_SECONDS)
-    faulthandler.dump_traceback_later(2 * HANG_SECONDS, exit=True)
     try:
-        return (yield)
+        with hang.limit(HANG_SECONDS):
+            return (yield)
     except BaseException:
         # The traceback keeps the test's objects alive: nothing to check.
         item.stash[leakcheck.KEY] = None
         raise
-    finally:
-        faulthandler.cancel_dump_traceback_later()
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, previous)
 
 
 # First, so that what follows the yield comes last: the records of pytest's

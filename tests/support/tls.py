@@ -40,12 +40,13 @@ def _made() -> tuple[bytes, bytes]:
             return one.read(), two.read()
 
 
-def certificate_file(folder) -> str:
-    """Key and certificate in one file, for a program."""
-    path = os.path.join(folder, "both.pem")
-    with open(path, "wb") as file:
-        file.write(b"".join(_made()))
-    return path
+def write_files(folder: str) -> tuple[str, str]:
+    """Certificate and key as files of the folder, for other programs."""
+    key, cert = (os.path.join(folder, name) for name in ("key.pem", "cert.pem"))
+    for path, text in zip((key, cert), _made(), strict=True):
+        with open(path, "wb") as file:
+            file.write(text)
+    return cert, key
 
 
 def server_context() -> ssl.SSLContext:

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from support.net import Recorder, in_loop, quiet, refused_address, until
-from support.tls import NAME, certificate_file, client_context, server_context
+from support.tls import NAME, client_context, server_context, write_files
 
 
 class Shout(Recorder):
@@ -114,10 +114,11 @@ def _read(client):
 
 @in_loop
 async def test_keys_are_updated_by_the_server(loop, tmp_path):
+    cert, key = write_files(os.fspath(tmp_path))
     port = str(refused_address()[1])
     server = Program(
         "s_server", "-accept", f"127.0.0.1:{port}", "-tls1_3",
-        "-cert", certificate_file(tmp_path),
+        "-cert", cert, "-key", key,
     )
     await server.hear(b"ACCEPT")
     transport, protocol = await loop.create_connection(
