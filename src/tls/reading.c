@@ -109,6 +109,7 @@ read_records(al_tls *self, char *buffer, size_t size, size_t *total)
         al_tls_result result =
             engine->read(self, buffer + *total, size - *total, &count);
         if (result != AL_TLS_DONE) {
+            self->left_over = false;
             return result;
         }
         *total += count;
