@@ -266,7 +266,9 @@ al_op_tp_clear(PyObject *op)
     OpObject *self = (OpObject *)op;
 
     self->state = AL_OP_OVER;
-    al_op_release(self);
+    if (self->loop != NULL) { /* else it has been released */
+        al_op_release(self);
+    }
     Py_CLEAR(self->origin);
     return 0;
 }
