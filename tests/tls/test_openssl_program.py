@@ -1,6 +1,5 @@
 """What the ssl module cannot ask for: the openssl program is the peer."""
 
-import asyncio
 import os
 import shutil
 import subprocess
@@ -137,25 +136,3 @@ async def test_keys_are_updated_by_the_server(loop, tmp_path):
     transport.close()
     await protocol.lost
     await server.end()
-
-
-@in_loop
-async def test_a_client_that_resumes(loop, tmp_path):
-    """TLS 1.3 tickets, through the program."""
-    server, made, port = await served(loop)
-    session = os.fspath(tmp_path / "session")
-    options = ("-connect", f"127.0.0.1:{port}", "-tls1_3")
-    first = Program("s_client", *options, "-sess_out", session)
-    first.say(b"one\n")
-    await first.hear(b"ONE")
-    first.process.stdin.close()
-    await until(lambda: first.process.poll() is not None)
-    await asyncio.sleep(0)
-    second = Program("s_client", *options, "-sess_in", session)
-    await second.hear(b"Reused, TLSv1.3")
-    second.say(b"two\n")
-    await second.hear(b"TWO")
-    await first.end()
-    await second.end()
-    await finish(server, made)
-    assert made[1].transport.get_extra_info("ssl_object").session_reused
