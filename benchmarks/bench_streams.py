@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -21,11 +22,18 @@ Writer = asyncio.StreamWriter
 Handler = Callable[[Reader, Writer], Awaitable[None]]
 
 
-def start(loop: Loop, handler: Handler, limit: int = 64 * KIB) -> str:
+def start(
+    loop: Loop,
+    handler: Handler,
+    limit: int = 64 * KIB,
+    context: ssl.SSLContext | None = None,
+) -> str:
     sock, address = listening()
 
     async def begin() -> None:
-        server = await asyncio.start_server(handler, sock=sock, limit=limit)
+        server = await asyncio.start_server(
+            handler, sock=sock, limit=limit, ssl=context
+        )
         KEPT.append(server)
 
     loop.run_until_complete(begin())
