@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -22,18 +21,11 @@ Writer = asyncio.StreamWriter
 Handler = Callable[[Reader, Writer], Awaitable[None]]
 
 
-def start(
-    loop: Loop,
-    handler: Handler,
-    limit: int = 64 * KIB,
-    context: ssl.SSLContext | None = None,
-) -> str:
+def start(loop: Loop, handler: Handler, limit: int = 64 * KIB) -> str:
     sock, address = listening()
 
     async def begin() -> None:
-        server = await asyncio.start_server(
-            handler, sock=sock, limit=limit, ssl=context
-        )
+        server = await asyncio.start_server(handler, sock=sock, limit=limit)
         KEPT.append(server)
 
     loop.run_until_complete(begin())

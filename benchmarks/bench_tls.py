@@ -7,7 +7,6 @@ import ssl
 from pathlib import Path
 from typing import Any
 
-import bench_streams
 import traffic
 from bench_network import KIB, Echo, Once, listening
 from registry import KEPT, Goal, Loop, served
@@ -57,17 +56,6 @@ def tls_echo_1k(loop: Loop, folder: Path) -> str:
 )
 def tls_echo_64k(loop: Loop, folder: Path) -> str:
     return serve(loop, folder, Echo)
-
-
-@served(
-    "streams over TLS: echo 1 KiB, read, write, drain",
-    kept=(Goal("uvloop", 1.5),),
-    load=traffic.echo(KIB, tls=True),
-)
-def tls_streams_1k(loop: Loop, folder: Path) -> str:
-    return bench_streams.start(
-        loop, bench_streams.echo, context=context(folder)
-    )
 
 
 @served(
