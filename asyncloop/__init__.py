@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 from asyncloop._core import Loop, libuv_version
 from asyncloop._run import build_info, new_event_loop, run
 from asyncloop._version import __version__
@@ -32,9 +34,17 @@ __all__ = (
     "start_unix_server",
 )
 
-_STREAMS = frozenset(name for name in __all__ if name.endswith(
-    ("_connection", "_server")
-))
+# What is imported when it is first asked for, since it takes time.
+_LATE = {
+    "Metrics": "_metrics",
+    "ThreadPoolExecutor": "_executor",
+    "as_uvloop": "_patch",
+    "open_connection": "_streams",
+    "open_unix_connection": "_streams",
+    "patch": "_patch",
+    "start_server": "_streams",
+    "start_unix_server": "_streams",
+}
 
 if TYPE_CHECKING:
     from asyncloop._core import _EventLoopPolicy as EventLoopPolicy
@@ -49,29 +59,14 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> object:
-    if name == "Metrics":
-        from asyncloop import _metrics
-
-        return _metrics.Metrics
     # Policies are deprecated from Python 3.14 on and gone in 3.16, so these
     # two exist only when asked for, and only where asyncio has them.
     if name in ("EventLoopPolicy", "install"):
         from asyncloop import _policy
 
         return _policy.lookup(name)
-    if name in _STREAMS:
-        from asyncloop import _streams
-
-        return getattr(_streams, name)
-    if name in ("as_uvloop", "patch"):
-        from asyncloop import _patch
-
-        return getattr(_patch, name)
-    # What the executor stands on takes time to import.
-    if name == "ThreadPoolExecutor":
-        from asyncloop import _executor
-
-        return _executor.ThreadPoolExecutor
+    if name in _LATE:
+        return getattr(import_module(f"asyncloop.{_LATE[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

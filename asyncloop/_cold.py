@@ -27,6 +27,7 @@ from asyncloop._compat import ASYNCIO_RESETS_AFTER_FORK
 from asyncloop._connect import ConnectMethods
 from asyncloop._serve import ServeMethods
 from asyncloop._subprocess import ProcessMethods
+from asyncloop._tls import TLSMethods
 
 # Not imported at run time: typing takes longer than all of this package.
 TYPE_CHECKING = False
@@ -294,6 +295,7 @@ else:
         ConnectMethods,
         ServeMethods,
         ProcessMethods,
+        TLSMethods,
         _StandardMethods,
     ):
         """What Loop has beside its C type."""
@@ -302,41 +304,6 @@ else:
 
         _watcher = _LazyAttribute(_make_child_watcher)
         _selector = _LazyAttribute(_make_selector_view)
-
-        def _make_ssl_transport(
-            self,
-            rawsock,
-            protocol,
-            sslcontext,
-            waiter=None,
-            *,
-            server_side=False,
-            server_hostname=None,
-            extra=None,
-            server=None,
-            ssl_handshake_timeout=None,
-            ssl_shutdown_timeout=None,
-            context=None,
-        ):
-            """asyncio's TLS protocol over a transport of ours."""
-            # Of no use to programs without TLS, and slow to import.
-            from asyncio import sslproto
-
-            self._ensure_fd_no_transport(rawsock)
-            tls = sslproto.SSLProtocol(
-                self,
-                protocol,
-                sslcontext,
-                waiter,
-                server_side,
-                server_hostname,
-                ssl_handshake_timeout=ssl_handshake_timeout,
-                ssl_shutdown_timeout=ssl_shutdown_timeout,
-            )
-            self._make_socket_transport(
-                rawsock, tls, extra=extra, server=server, context=context
-            )
-            return tls._app_transport
 
         async def _sendfile_native(self, transp, file, offset, count):
             """Send a file over a transport's own socket.
@@ -379,5 +346,6 @@ def borrowed_methods() -> list[str]:
         and name not in vars(_SignalMethods)
         and name not in vars(ServeMethods)
         and name not in vars(ConnectMethods)
+        and name not in vars(TLSMethods)
         and hasattr(asyncio.AbstractEventLoop, name)
     )

@@ -16,10 +16,12 @@ BUILD = HERE.parent / "build" / "benchmarks"
 FLAGS = ("-O2", "-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra")
 
 
-def build(name: str) -> str:
+def build(name: str, tls: bool = False) -> str:
     """The path of the program; exits when it cannot be compiled."""
     source = HERE / "clients" / f"{name}.c"
     libuv = flags_of_libuv() if name == "reference" else ()
+    if tls:
+        libuv = (*libuv, "-DTLS", "-lssl", "-lcrypto")
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
         sys.exit("the network rows need a C compiler: install gcc")
@@ -47,6 +49,12 @@ def flags_of_libuv() -> tuple[str, ...]:
     if done.returncode:
         sys.exit("clients/reference.c needs libuv: install libuv1-dev")
     return tuple(done.stdout.split())
+
+
+def has_openssl() -> bool:
+    """Can programs be compiled against OpenSSL?"""
+    command = [os.environ.get("PKG_CONFIG", "pkg-config"), "--exists"]
+    return subprocess.run([*command, "libssl"]).returncode == 0
 
 
 def version_of_libuv() -> str:

@@ -14,6 +14,7 @@ import os
 import re
 import select
 import shutil
+import ssl
 import statistics
 import subprocess
 import sys
@@ -28,7 +29,7 @@ from typing import IO, Any
 import clients
 import loops
 from registry import Row
-from traffic import Load, Wrk
+from traffic import Load, Wrk, make_certificate
 
 HERE = Path(__file__).resolve().parent
 START = 20  # seconds for a server until it listens
@@ -111,7 +112,8 @@ def server_command(
 ) -> list[str]:
     if name == loops.LIMIT:
         arguments = [part.format(folder=folder) for part in row.reference]
-        return pinned([clients.build("reference"), *arguments], core)
+        program = clients.build("reference", row.is_tls)
+        return pinned([program, *arguments], core)
     command = [sys.executable, str(HERE / "child.py"), "--core", str(core)]
     command += ["--serve", str(folder), "--subject", row.subject]
     command += [name, row.name]
@@ -129,8 +131,7 @@ def sample(
     with tempfile.TemporaryDirectory(prefix="asyncloop-bench-") as place:
         folder = Path(place)
         command = server_command(row, name, cores[0], folder)
-        if isinstance(row.load, Load):
-            row.load.write(folder)
+        write_files(row, folder)
         try:
             with running(command, env) as (server, address, errors):
                 try:
@@ -151,13 +152,21 @@ def sample(
             return {"error": str(error)}
 
 
+def write_files(row: Row, folder: Path) -> None:
+    if isinstance(row.load, Load):
+        row.load.write(folder)
+    elif row.is_tls:
+        make_certificate(folder)
+
+
 def put_load(
     row: Row, folder: Path, address: str, pid: int, length: Length, core: int
 ) -> dict[str, Any]:
     if isinstance(row.load, Wrk):
         return wrk(row.load, address, pid, core)
     assert row.load is not None
-    command = [clients.build("load"), row.load.mode, address, str(pid)]
+    program = clients.build("load", row.is_tls)
+    command = [program, row.load.mode, address, str(pid)]
     command += [*row.load.arguments(folder), *length.arguments()]
     found: dict[str, Any] = json.loads(run_other(command, core))
     return figures(found["parts"], row.load) if "parts" in found else found
@@ -209,8 +218,9 @@ def cpu_seconds(pid: int) -> float:
 def wrk(load: Wrk, address: str, pid: int, core: int) -> dict[str, Any]:
     """One run of wrk; a figure over all of it, since it has no parts."""
     check_page(load, address)
+    scheme = "https" if load.tls else "http"
     command = ["wrk", "-t1", f"-c{load.connections}"]
-    command += [f"-d{WRK_SECONDS}s", f"http://{address}/"]
+    command += [f"-d{WRK_SECONDS}s", f"{scheme}://{address}/"]
     before = cpu_seconds(pid)
     text = run_other(command, core)
     cpu = cpu_seconds(pid) - before
@@ -218,6 +228,8 @@ def wrk(load: Wrk, address: str, pid: int, core: int) -> dict[str, Any]:
     if found is None or re.search(r"Non-2xx|Socket errors", text):
         raise Failed(last_line(text))
     count = int(found[1])
+    if count == 0:
+        raise Failed("no request was answered")
     wall = float(found[2]) / (1000 if found[3] == "ms" else 1)
     return {
         "value": cpu / count * 1e6,
@@ -228,7 +240,13 @@ def wrk(load: Wrk, address: str, pid: int, core: int) -> dict[str, Any]:
 
 
 def check_page(load: Wrk, address: str) -> None:
-    connection = http.client.HTTPConnection(address, timeout=5)
+    if load.tls:
+        # A certificate of the row's own, which nobody else trusts.
+        connection: http.client.HTTPConnection = http.client.HTTPSConnection(
+            address, timeout=5, context=ssl._create_unverified_context()
+        )
+    else:
+        connection = http.client.HTTPConnection(address, timeout=5)
     try:
         for _ in range(100):  # also the warm-up
             connection.request("GET", "/")
@@ -255,6 +273,8 @@ def peer(row: Row, core: int) -> Iterator[list[str]]:
 
 def missing(row: Row) -> str | None:
     """Which of the programs and packages that the row needs is not here."""
+    if row.is_tls and not clients.has_openssl():
+        return "libssl-dev"
     for name in row.needs:
         if name == "wrk":
             if shutil.which("wrk") is None:
@@ -288,7 +308,8 @@ def profile(
         folder = Path(place)
         row.load.write(folder)
         address = row.function(loop, folder)
-        command = [clients.build("load"), row.load.mode, address]
+        program = clients.build("load", row.is_tls)
+        command = [program, row.load.mode, address]
         command += [str(os.getpid()), *row.load.arguments(folder)]
         length = Length(warm_ms=100, parts=max(1, round(seconds * 50)))
         command += length.arguments()

@@ -33,6 +33,7 @@ SUBJECTS = (
     "network",
     "streams",
     "web",
+    "tls",
     "memory",
     "start",
 )
@@ -86,6 +87,10 @@ class Row:
         """Of bench_<subject>.py, where the row is defined."""
         function = getattr(self.function, "func", self.function)
         return str(function.__module__).removeprefix("bench_")
+
+    @property
+    def is_tls(self) -> bool:
+        return self.load is not None and self.load.tls
 
     def runs_on(self, loop: str) -> bool:
         if loop == loops.LIMIT:

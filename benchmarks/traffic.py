@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,7 @@ class Load:
     in_flight: int = 4
     ops: int = 1  # operations that one message stands for
     wall: bool = False  # the figure is wall time: the server never rests
+    tls: bool = False
 
     @property
     def unit(self) -> str:
@@ -53,6 +55,8 @@ class Load:
         (folder / "reply").write_bytes(reply)
         if self.prelude:
             (folder / "prelude").write_bytes(self.prelude)
+        if self.tls:
+            make_certificate(folder)
 
     def arguments(self, folder: Path) -> list[str]:
         """The options of load.c."""
@@ -70,21 +74,38 @@ class Load:
         return found
 
 
+def make_certificate(folder: Path) -> None:
+    """Key and certificate of the server, ECDSA on P-256, in one file."""
+    key, cert = folder / "key.pem", folder / "cert.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-nodes"]
+    command += ["-pkeyopt", "ec_paramgen_curve:P-256", "-days", "2"]
+    command += ["-subj", "/CN=localhost", "-keyout", key, "-out", cert]
+    subprocess.run(command, check=True, capture_output=True)
+    with cert.open("ab") as both:
+        both.write(key.read_bytes())
+
+
 @dataclass(frozen=True)
 class Wrk:
     """wrk's GET requests; ``body`` is what the page has to say."""
 
     body: bytes
     connections: int = 50
+    tls: bool = False
     unit: str = "us CPU/op"
     figures: tuple[str, ...] = ("rate", "busy")
 
 
 def echo(
-    size: int, mode: Mode = "exchange", connections: int = 50
+    size: int,
+    mode: Mode = "exchange",
+    connections: int = 50,
+    tls: bool = False,
 ) -> Load:
     """Each message comes back as it is."""
-    return Load(mode, lambda: (text(size),) * 2, connections=connections)
+    return Load(
+        mode, lambda: (text(size),) * 2, connections=connections, tls=tls
+    )
 
 
 def line(size: int) -> bytes:

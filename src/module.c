@@ -24,6 +24,7 @@
 #include "servers/server.h"
 #include "sockets/sock_op.h"
 #include "streams/adopt.h"
+#include "tls/transport.h"
 #include "transports/datagram.h"
 #include "transports/pipe.h"
 #include "transports/socket.h"
@@ -57,11 +58,12 @@ core_build_info(PyObject *module, PyObject *unused)
     (void)unused;
     struct al_state *st = al_state_of_module(module);
     return Py_BuildValue(
-        "{s:s,s:s,s:s,s:s,s:O,s:s,s:s}", "version", AL_VERSION, "libuv",
+        "{s:s,s:s,s:s,s:s,s:O,s:s,s:s,s:s}", "version", AL_VERSION, "libuv",
         uv_version_string(), "libuv_headers", AL_UV_HEADER_VERSION, "compiler",
         __VERSION__, "debug", AL_DEBUG ? Py_True : Py_False, "tasks",
         st->native_tasks ? "native" : "asyncio", "contexts",
-        st->direct_contexts ? "direct" : "functions");
+        st->direct_contexts ? "direct" : "functions", "tls",
+        al_tls_engine_name(st));
 }
 
 /* How many steps of tasks were native, in all loops: a test that means to
@@ -121,6 +123,7 @@ static PyMethodDef core_functions[] = {
     AL_EXECUTOR_FUNCTIONS,
     AL_LAYOUT_FUNCTIONS,
     AL_SERVER_FUNCTIONS,
+    AL_TLS_MODULE_FUNCTIONS,
     {NULL},
 };
 
@@ -140,7 +143,7 @@ core_exec(PyObject *module)
         al_streams_setup(module, st) < 0 ||
         al_listener_setup(module, st) < 0 || al_server_setup(module, st) < 0 ||
         al_connector_setup(module, st) < 0 ||
-        al_process_setup(module, st) < 0) {
+        al_process_setup(module, st) < 0 || al_tls_setup(module, st) < 0) {
         return -1;
     }
     return al_loop_type_setup(module, st);

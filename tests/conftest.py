@@ -28,7 +28,7 @@ HANG_SECONDS = 40
 BEHAVIOUR = {
     "api", "crash", "datagrams", "executors", "futures", "handles", "leaks",
     "loop", "metrics", "process", "regressions", "servers", "signals", "sockets",
-    "streams", "threads", "transports", "watch",
+    "streams", "threads", "tls", "transports", "watch",
 }
 
 

@@ -6,9 +6,13 @@ nothing. What it runs is checked by the tests, not here.
 
 import asyncio
 import contextvars
+import functools
 import os
 import signal
 import socket
+import ssl
+import subprocess
+import tempfile
 import threading
 import weakref
 from collections.abc import Callable
@@ -451,6 +455,104 @@ def connections(loop: Loop) -> None:
         turn(loop)
         drain(listener)
         listener.close()
+
+
+@functools.cache
+def tls_contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """A server's with a certificate, and a client's that asks for none."""
+    with tempfile.TemporaryDirectory() as folder:
+        key, cert = os.path.join(folder, "k"), os.path.join(folder, "c")
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-nodes",
+             "-pkeyopt", "ec_paramgen_curve:P-256", "-days", "2",
+             "-subj", "/CN=localhost", "-keyout", key, "-out", cert],
+            check=True, capture_output=True,
+        )
+        server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        server.load_cert_chain(cert, key)
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.check_hostname = False
+    client.verify_mode = ssl.CERT_NONE
+    return server, client
+
+
+@scenario
+def tls(loop: Loop) -> None:
+    """An exchange, TLS within TLS, an abort, a stall and plain text."""
+    server_context, client_context = tls_contexts()
+
+    class Echo(asyncio.Protocol):
+        def connection_made(self, transport):
+            self.transport = transport
+
+        def data_received(self, data):
+            self.transport.write(data)
+
+    class Client(asyncio.Protocol):
+        def __init__(self):
+            self.got = loop.create_future()
+            self.lost = loop.create_future()
+
+        def data_received(self, data):
+            if not self.got.done():
+                self.got.set_result(None)
+
+        def connection_lost(self, error):
+            self.lost.set_result(None)
+
+    async def connect(sock, protocol, **options):
+        options.setdefault("ssl", client_context)
+        return await loop.create_connection(
+            lambda: protocol, sock=sock, server_hostname="localhost",
+            **options
+        )
+
+    async def exchange():
+        one, two = socket.socketpair()
+        client = Client()
+        (transport, _), (other, echo) = await asyncio.gather(
+            connect(one, client),
+            loop.connect_accepted_socket(Echo, two, ssl=server_context),
+        )
+        transport.write(b"data")
+        await client.got
+        transport.get_extra_info("peercert")
+        inner = Client()
+        up, down = await asyncio.gather(
+            loop.start_tls(transport, inner, client_context),
+            loop.start_tls(other, echo, server_context, server_side=True),
+        )
+        echo.transport = down
+        up.write(b"data")
+        await inner.got
+        up.close()
+        await inner.lost
+
+    async def ends():
+        one, two = socket.socketpair()
+        client = Client()
+        (transport, _), (other, _) = await asyncio.gather(
+            connect(one, client),
+            loop.connect_accepted_socket(Echo, two, ssl=server_context),
+        )
+        transport.abort()
+        await client.lost
+        for noise in (b"", b"no TLS at all", b"\x16\x03\x01\x02\x00\x01"):
+            one, two = socket.socketpair()
+            two.send(noise)
+            try:
+                await connect(one, Client(), ssl_handshake_timeout=0.001)
+            except OSError:
+                pass
+            two.close()
+        await asyncio.sleep(0.001)
+
+    for part in (exchange, ends):
+        try:
+            loop.run_until_complete(part())
+        except ConnectionError:
+            pass  # the other end had no memory
+    loop.run_until_complete(asyncio.sleep(0.001))
 
 
 @scenario

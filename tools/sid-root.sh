@@ -16,7 +16,8 @@ root=${ASYNCLOOP_SID:-/var/tmp/asyncloop/sid}
 mirror=${ASYNCLOOP_SID_MIRROR:-http://deb.debian.org/debian}
 pythons=(3.14 3.15)
 
-packages=(ca-certificates gcc libc6-dev libuv1-dev make pkgconf)
+packages=(ca-certificates gcc libc6-dev libssl-dev libuv1-dev make openssl
+    pkgconf)
 for v in "${pythons[@]}"; do
     packages+=("python$v" "python$v-dev" "python$v-venv"
         "libpython$v-testsuite")

@@ -15,7 +15,10 @@
  * date once per tick (4 ms at 250 Hz). A wrong byte, a lost connection or a
  * reply that does not come ends the program with status 1 and one line.
  *
- * Ownership: everything lives until the program ends. Threads: one. */
+ * Compiled with -DTLS it speaks TLS 1.3, and checks no certificate.
+ *
+ * Ownership: everything lives until the program ends, but for what belongs to
+ * a connection of a storm. Threads: one. */
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -34,6 +37,11 @@
 #include <signal.h>
 #include <time.h>
 #include <unistd.h>
+
+#ifdef TLS
+#include <fcntl.h>
+#include <openssl/ssl.h>
+#endif
 
 #define SCRATCH (256 * 1024)
 #define STAMP 8
@@ -57,6 +65,10 @@ struct conn {
     size_t received;
     uint64_t serial;
     char stamp[STAMP];
+#ifdef TLS
+    SSL *tls;
+    bool parted; /* the server has said close_notify, and so have we */
+#endif
 };
 
 static struct {
@@ -233,6 +245,141 @@ converse(int fd)
     }
 }
 
+/* -- the wire -------------------------------------------------------------*/
+
+#ifdef TLS
+
+static void
+wire_open(struct conn *conn)
+{
+    static SSL_CTX *context;
+
+    if (context == NULL) {
+        context = SSL_CTX_new(TLS_client_method());
+        SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION);
+        SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+        SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE |
+                                      SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+        /* Header and body of a record in one recv: the client must not become
+         * the slower side. */
+        SSL_CTX_set_read_ahead(context, 1);
+        SSL_CTX_set_default_read_buffer_len(context, 64 * 1024);
+    }
+    fcntl(conn->fd, F_SETFL, fcntl(conn->fd, F_GETFL) | O_NONBLOCK);
+    conn->tls = SSL_new(context);
+    conn->parted = false;
+    SSL_set_fd(conn->tls, conn->fd);
+    SSL_set_connect_state(conn->tls);
+}
+
+static void
+wire_close(struct conn *conn)
+{
+    SSL_free(conn->tls);
+    close(conn->fd);
+}
+
+/* -1 with EAGAIN, or the end of the program. */
+static ssize_t
+wire_failed(struct conn *conn, int res, const char *what)
+{
+    int error = SSL_get_error(conn->tls, res);
+
+    if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE) {
+        fail("load: TLS: cannot %s (%d)", what, error);
+    }
+    errno = EAGAIN;
+    return -1;
+}
+
+static ssize_t
+wire_send(struct conn *conn, const struct msghdr *message)
+{
+    static char plain[SCRATCH];
+    size_t size = 0;
+
+    for (size_t i = 0; i < message->msg_iovlen; i++) {
+        size_t some = message->msg_iov[i].iov_len;
+        some = some < SCRATCH - size ? some : SCRATCH - size;
+        memcpy(plain + size, message->msg_iov[i].iov_base, some);
+        size += some;
+    }
+    /* A call writes one record. */
+    size_t sent = 0;
+    while (sent < size) {
+        int n = SSL_write(conn->tls, plain + sent, (int)(size - sent));
+        if (n <= 0) {
+            ssize_t res = wire_failed(conn, n, "write");
+            return sent > 0 ? (ssize_t)sent : res;
+        }
+        sent += (size_t)n;
+    }
+    return (ssize_t)sent;
+}
+
+static ssize_t
+wire_receive(struct conn *conn)
+{
+    if (!conn->parted) {
+        int n = SSL_read(conn->tls, scratch, SCRATCH);
+        if (n > 0) {
+            return n;
+        }
+        if (SSL_get_error(conn->tls, n) != SSL_ERROR_ZERO_RETURN) {
+            return wire_failed(conn, n, "read");
+        }
+        SSL_shutdown(conn->tls);
+        conn->parted = true;
+    }
+    return recv(conn->fd, scratch, SCRATCH, MSG_DONTWAIT);
+}
+
+/* May another read give more, without another event? */
+static bool
+wire_may_have_more(struct conn *conn)
+{
+    return conn->received < opt.reply.size || SSL_has_pending(conn->tls);
+}
+
+static const bool wire_is_tls = true;
+
+#else
+
+static void
+wire_open(struct conn *conn)
+{
+    (void)conn;
+}
+
+static void
+wire_close(struct conn *conn)
+{
+    close(conn->fd);
+}
+
+static ssize_t
+wire_send(struct conn *conn, const struct msghdr *message)
+{
+    return sendmsg(conn->fd, message, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+static ssize_t
+wire_receive(struct conn *conn)
+{
+    return recv(conn->fd, scratch, SCRATCH, MSG_DONTWAIT);
+}
+
+static bool
+wire_may_have_more(struct conn *conn)
+{
+    (void)conn;
+    return false;
+}
+
+static const bool wire_is_tls = false;
+
+#endif
+
 static void
 open_all(int count)
 {
@@ -240,6 +387,7 @@ open_all(int count)
     for (int i = 0; i < count; i++) {
         conns[i].fd = open_socket(SOCK_STREAM);
         converse(conns[i].fd);
+        wire_open(&conns[i]);
         watch(&conns[i], EPOLL_CTL_ADD, EPOLLIN);
     }
 }
@@ -305,12 +453,16 @@ send_rest(struct conn *conn)
 
     message.msg_iovlen =
         (size_t)pieces(&opt.request, conn->stamp, conn->sent, iov);
-    ssize_t n = sendmsg(conn->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    ssize_t n = wire_send(conn, &message);
     if (n < 0 && errno != EAGAIN) {
         fail_errno("send");
     }
     conn->sent += n > 0 ? (size_t)n : 0;
     bool blocked = conn->sent < opt.request.size;
+#ifdef TLS
+    /* A handshake waits for data, with which it is tried again. */
+    blocked = blocked && SSL_is_init_finished(conn->tls);
+#endif
     if (blocked != conn->blocked) {
         conn->blocked = blocked;
         watch(conn, EPOLL_CTL_MOD, blocked ? EPOLLIN | EPOLLOUT : EPOLLIN);
@@ -331,17 +483,18 @@ begin(struct conn *conn)
     send_rest(conn);
 }
 
-/* Take what has come. True when the peer has closed. */
-static bool
-receive(struct conn *conn)
+/* Take a piece of what has come: its size, 0 when the peer has closed, -1
+ * when there is nothing. */
+static ssize_t
+receive_piece(struct conn *conn)
 {
-    ssize_t n = recv(conn->fd, scratch, SCRATCH, MSG_DONTWAIT);
+    ssize_t n = wire_receive(conn);
 
-    if (n < 0) {
+    if (n < 0 && !(wire_is_tls && errno == EAGAIN)) {
         fail_errno("recv");
     }
-    if (n == 0) {
-        return true;
+    if (n <= 0) {
+        return n;
     }
     if (!conn->busy || conn->received + (size_t)n > opt.reply.size) {
         fail("load: more came back than was asked for");
@@ -351,7 +504,29 @@ receive(struct conn *conn)
         fail("load: what came back is wrong");
     }
     conn->received += (size_t)n;
-    return false;
+    return n;
+}
+
+/* Take what has come. True when the peer has closed. */
+static bool
+receive(struct conn *conn)
+{
+    ssize_t n;
+
+    do {
+        n = receive_piece(conn);
+    } while (n > 0 && wire_may_have_more(conn));
+    return n == 0;
+}
+
+/* Send what a handshake has held up. */
+static void
+go_on_sending(struct conn *conn)
+{
+    if (wire_is_tls && conn->busy && !conn->blocked &&
+        conn->sent < opt.request.size) {
+        send_rest(conn);
+    }
 }
 
 static int
@@ -391,6 +566,7 @@ exchange(long operations)
             if (!(events[i].events & ~(uint32_t)EPOLLOUT)) {
                 continue;
             }
+            go_on_sending(conn);
             if (receive(conn)) {
                 fail("load: the server closed a connection");
             }
@@ -417,6 +593,7 @@ connect_and_begin(struct conn *conn)
     conn->fd = open_socket(SOCK_STREAM);
     setsockopt(conn->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
     conn->blocked = false;
+    wire_open(conn);
     watch(conn, EPOLL_CTL_ADD, EPOLLIN);
     begin(conn);
 }
@@ -435,13 +612,14 @@ storm(long operations)
         int count = wait_events(events);
         for (int i = 0; i < count; i++) {
             struct conn *conn = events[i].data.ptr;
+            go_on_sending(conn);
             if (!receive(conn)) {
                 continue;
             }
             if (conn->received != opt.reply.size) {
                 fail("load: a connection was closed before its reply");
             }
-            close(conn->fd);
+            wire_close(conn);
             conn->busy = false;
             done++;
             if (budget > 0) {

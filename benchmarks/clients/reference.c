@@ -5,18 +5,27 @@
  *   reference storm SIZE     accept, SIZE bytes, SIZE bytes back, close
  *   reference datagrams      UDP, each datagram goes back
  *
+ * Compiled with -DTLS, `echo PEM` and `storm SIZE PEM` are the same by OpenSSL,
+ * PEM being the file of a key and its certificate.
+ *
  * Prints the address that it listens at, and ends with whoever started it.
  *
  * Ownership: a connection is freed in its close callback, a write that could
  * not go out at once in its own callback. Threads: one. */
 
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <uv.h>
+
+#ifdef TLS
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#endif
 
 #define SCRATCH (256 * 1024)
 
@@ -28,6 +37,9 @@ struct conn {
         uv_pipe_t pipe;
     } uv;
     size_t received;
+#ifdef TLS
+    SSL *tls;
+#endif
 };
 
 struct late {
@@ -59,6 +71,9 @@ on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 static void
 on_closed(uv_handle_t *handle)
 {
+#ifdef TLS
+    SSL_free(((struct conn *)handle)->tls);
+#endif
     free(handle);
 }
 
@@ -89,6 +104,118 @@ answer(uv_stream_t *stream, char *bytes, size_t size)
     check(uv_write(&late->request, stream, &buf, 1, on_written), "write");
 }
 
+#ifdef TLS
+
+static SSL_CTX *context;
+
+/* Where a BIO reads and writes: for all connections, one at a time. */
+static struct {
+    const char *in;
+    size_t in_size;
+    char out[2 * SCRATCH];
+    size_t out_size;
+} wire;
+
+static int
+wire_read(BIO *bio, char *bytes, size_t size, size_t *count)
+{
+    BIO_clear_retry_flags(bio);
+    *count = size < wire.in_size ? size : wire.in_size;
+    if (*count == 0) {
+        BIO_set_retry_read(bio);
+        return 0;
+    }
+    memcpy(bytes, wire.in, *count);
+    wire.in += *count;
+    wire.in_size -= *count;
+    return 1;
+}
+
+static int
+wire_write(BIO *bio, const char *bytes, size_t size, size_t *count)
+{
+    BIO_clear_retry_flags(bio);
+    memcpy(wire.out + wire.out_size, bytes, size);
+    wire.out_size += size;
+    *count = size;
+    return 1;
+}
+
+static long
+wire_ctrl(BIO *bio, int command, long number, void *pointer)
+{
+    (void)bio;
+    (void)number;
+    (void)pointer;
+    return command == BIO_CTRL_FLUSH;
+}
+
+static void
+prepare_tls(const char *pem)
+{
+    context = SSL_CTX_new(TLS_server_method());
+    SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
+    if (SSL_CTX_use_PrivateKey_file(context, pem, SSL_FILETYPE_PEM) != 1 ||
+        SSL_CTX_use_certificate_chain_file(context, pem) != 1) {
+        ERR_print_errors_fp(stderr);
+        exit(1);
+    }
+}
+
+static void
+begin_tls(struct conn *conn)
+{
+    static BIO_METHOD *method;
+
+    if (method == NULL) {
+        method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "w");
+        BIO_meth_set_read_ex(method, wire_read);
+        BIO_meth_set_write_ex(method, wire_write);
+        BIO_meth_set_ctrl(method, wire_ctrl);
+    }
+    BIO *bio = BIO_new(method);
+    BIO_set_init(bio, 1);
+    conn->tls = SSL_new(context);
+    SSL_set_bio(conn->tls, bio, bio);
+    SSL_set_accept_state(conn->tls);
+}
+
+static void
+on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buf)
+{
+    static char plain[SCRATCH];
+    struct conn *conn = (struct conn *)stream;
+    size_t have = 0;
+    int n = 0;
+
+    wire.in = buf->base;
+    wire.in_size = size < 0 ? 0 : (size_t)size;
+    wire.out_size = 0;
+    while (size >= 0 &&
+           (n = SSL_read(conn->tls, plain + have, (int)(SCRATCH - have))) >
+               0) {
+        have += (size_t)n;
+    }
+    conn->received += have;
+    if (have > 0) {
+        SSL_write(conn->tls, plain, (int)have);
+    }
+    bool ready = storm_size != 0 && conn->received == storm_size && have > 0;
+    if (ready) {
+        SSL_shutdown(conn->tls);
+    }
+    if (wire.out_size > 0) {
+        answer(stream, wire.out, wire.out_size);
+    }
+    bool over = SSL_get_shutdown(conn->tls) & SSL_RECEIVED_SHUTDOWN;
+    ERR_clear_error();
+    if (size < 0 || over) {
+        uv_close(&conn->uv.handle, on_closed);
+    }
+}
+
+#else
+
 static void
 on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buf)
 {
@@ -108,6 +235,8 @@ on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buf)
     }
 }
 
+#endif
+
 static void
 on_connection(uv_stream_t *server, int err)
 {
@@ -124,6 +253,9 @@ on_connection(uv_stream_t *server, int err)
     if (server->type == UV_TCP) {
         uv_tcp_nodelay(&conn->uv.tcp, 1);
     }
+#ifdef TLS
+    begin_tls(conn);
+#endif
     check(uv_read_start(&conn->uv.stream, on_alloc, on_read), "read");
 }
 
@@ -197,6 +329,10 @@ main(int argc, char **argv)
     setrlimit(RLIMIT_NOFILE, &limit);
     signal(SIGPIPE, SIG_IGN);
     loop = uv_default_loop();
+#ifdef TLS
+    prepare_tls(argv[argc - 1]);
+    argc--;
+#endif
     uv_ip4_addr("127.0.0.1", 0, &any);
     if (strcmp(mode, "echo") == 0) {
         serve_tcp(&any);

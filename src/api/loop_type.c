@@ -27,6 +27,7 @@
 #include "sockets/calls.h"
 #include "sockets/reader.h"
 #include "sockets/sendfile.h"
+#include "tls/transport.h"
 #include "transports/datagram.h"
 #include "transports/pipe.h"
 #include "transports/socket.h"
@@ -228,6 +229,7 @@ static PyMethodDef loop_methods[] = {
     AL_CALLS_LOOP_METHODS,
     AL_SENDFILE_LOOP_METHODS,
     AL_SOCKET_LOOP_METHODS,
+    AL_TLS_LOOP_METHODS,
     AL_LISTENER_LOOP_METHODS,
     AL_CONNECTOR_LOOP_METHODS,
     AL_PIPE_LOOP_METHODS,
@@ -387,6 +389,7 @@ loop_tp_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(self->task_factory);
     Py_VISIT(self->default_executor);
     Py_VISIT(self->resolver);
+    Py_VISIT(self->handshakes);
     Py_VISIT(self->late_queue);
     Py_VISIT(self->asyncgens);
     Py_VISIT(self->asyncgen_on_death);
@@ -412,6 +415,7 @@ loop_tp_clear(PyObject *op)
     Py_CLEAR(self->task_factory);
     Py_CLEAR(self->default_executor);
     Py_CLEAR(self->resolver);
+    Py_CLEAR(self->handshakes);
     self->late_station = NULL;
     Py_CLEAR(self->late_queue);
     Py_CLEAR(self->asyncgens);

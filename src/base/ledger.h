@@ -29,6 +29,7 @@
     AL_KIND(listener)                                                         \
     AL_KIND(op)                                                               \
     AL_KIND(connector)                                                        \
+    AL_KIND(tls)                                                              \
     AL_KIND(process)                                                          \
     AL_KIND(pipe_end)                                                         \
     AL_KIND(reader)                                                           \

@@ -119,6 +119,7 @@ al_loop_drop_work(LoopObject *self)
         }
         Py_DECREF(entry);
     }
+    Py_CLEAR(self->handshakes);
     while (self->timers.len != 0) {
         TimerHandleObject *timer =
             al_timer_of_node(al_heap_pop(&self->timers));
@@ -141,6 +142,8 @@ al_loop_close(LoopObject *self)
     close_uv(self);
     free(self->io_buffer);
     self->io_buffer = NULL;
+    free(self->scratch);
+    self->scratch = NULL;
     free(self->datagram_batch);
     self->datagram_batch = NULL;
     for (int i = 0; i < 2; i++) {

@@ -168,6 +168,7 @@ typedef struct LoopObject {
 
     /* Transports, for reading and for sending: transports/. */
     char *io_buffer;       /* of AL_IO_BUFFER_SIZE; NULL until needed */
+    char *scratch;         /* the same, to be taken; NULL while it is */
     void *datagram_batch;  /* malloc's, of transports/recv_batch.c; or NULL */
     al_flush *flush_first; /* an owner's reference each */
     al_flush *flush_last;
@@ -181,6 +182,11 @@ typedef struct LoopObject {
     PyObject *current_task; /* borrowed; see futures/registry.h */
     bool stepping;          /* likewise */
     atomic_uint wakers;     /* threads that have claimed to send a wake-up */
+
+    /* Handshakes of servers: tls/storm.c. */
+    PyObject *handshakes;    /* strong: a list of those that wait, or NULL */
+    uint64_t handshake_turn; /* the turn of which the next is told */
+    int64_t handshake_ns;    /* what handshakes have taken in it */
 
     /* Functions in executors: executors/. */
     const struct al_work_ops *work_ops;
@@ -275,6 +281,28 @@ al_loop_io_buffer(LoopObject *self)
         self->io_buffer = malloc(AL_IO_BUFFER_SIZE);
     }
     return self->io_buffer;
+}
+
+/* Take memory of the same size, for as long as it is needed, or NULL when
+ * memory is short; and give it back. Who finds it taken gets other memory. */
+static inline char *
+al_loop_take_scratch(LoopObject *self)
+{
+    char *taken = self->scratch;
+
+    self->scratch = NULL;
+    return taken != NULL ? taken : malloc(AL_IO_BUFFER_SIZE);
+}
+
+static inline void
+al_loop_give_scratch(LoopObject *self, char *taken)
+{
+    if (self->scratch != NULL || self->closed) {
+        free(taken);
+    }
+    else {
+        self->scratch = taken;
+    }
 }
 
 /* Have `flush`, which was given `size` bytes to write, send them soon. */

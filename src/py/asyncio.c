@@ -91,8 +91,10 @@ al_asyncio_setup(PyObject *module, struct al_state *st)
     st->kw_wait = one_string_tuple(st->str_wait);
     st->kw_msg = one_string_tuple(st->str_msg);
     st->kw_context = one_string_tuple(st->str_context);
+    st->kw_wrap_bio =
+        PyTuple_Pack(2, st->str_server_side, st->str_server_hostname);
     if (st->kw_loop == NULL || st->kw_wait == NULL || st->kw_msg == NULL ||
-        st->kw_context == NULL) {
+        st->kw_context == NULL || st->kw_wrap_bio == NULL) {
         return -1;
     }
     PyObject *events = PyImport_ImportModule("asyncio.events");
@@ -105,84 +107,88 @@ al_asyncio_setup(PyObject *module, struct al_state *st)
     return rc < 0 ? -1 : 0;
 }
 
+/* The fields that are filled in by ourselves. */
+static const size_t own_fields[] = {
+    offsetof(struct al_state, handle_type),
+    offsetof(struct al_state, timer_handle_type),
+    offsetof(struct al_state, loop_core_type),
+    offsetof(struct al_state, task_step_type),
+    offsetof(struct al_state, socket_transport_type),
+    offsetof(struct al_state, read_pipe_type),
+    offsetof(struct al_state, write_pipe_type),
+    offsetof(struct al_state, datagram_type),
+    offsetof(struct al_state, process_type),
+    offsetof(struct al_state, pipe_end_type),
+    offsetof(struct al_state, reader_class),
+    offsetof(struct al_state, writer_class),
+    offsetof(struct al_state, reader_state_type),
+    offsetof(struct al_state, writer_state_type),
+    offsetof(struct al_state, stream_link_type),
+    offsetof(struct al_state, stream_op_type),
+    offsetof(struct al_state, reader_parts),
+    offsetof(struct al_state, writer_parts),
+    offsetof(struct al_state, stream_protocol_parts),
+    offsetof(struct al_state, process_protocol_parts),
+    offsetof(struct al_state, listener_type),
+    offsetof(struct al_state, server_class),
+    offsetof(struct al_state, connector_type),
+    offsetof(struct al_state, tls_transport_type),
+    offsetof(struct al_state, ssl_socket_type),
+    offsetof(struct al_state, ssl_module),
+    offsetof(struct al_state, ssl_MemoryBIO),
+    offsetof(struct al_state, ssl_SSLError),
+    offsetof(struct al_state, ssl_SSLWantReadError),
+    offsetof(struct al_state, ssl_SSLSyscallError),
+    offsetof(struct al_state, ssl_CertificateError),
+    offsetof(struct al_state, loop_class),
+    offsetof(struct al_state, loop_time),
+    offsetof(struct al_state, aio_ThreadSafeHandle),
+    offsetof(struct al_state, policy_class),
+    offsetof(struct al_state, kw_loop),
+    offsetof(struct al_state, kw_wait),
+    offsetof(struct al_state, kw_msg),
+    offsetof(struct al_state, kw_context),
+    offsetof(struct al_state, kw_wrap_bio),
+    offsetof(struct al_state, loop_call_soon),
+    offsetof(struct al_state, loop_call_soon_threadsafe),
+    offsetof(struct al_state, loop_get_debug),
+    offsetof(struct al_state, work_queue_type),
+    offsetof(struct al_state, work_item_type),
+    offsetof(struct al_state, pool_class),
+    offsetof(struct al_state, pool_submit),
+    offsetof(struct al_state, lookup_type),
+    offsetof(struct al_state, look_up_function),
+    offsetof(struct al_state, genuine_getaddrinfo),
+    offsetof(struct al_state, genuine_getnameinfo),
+    offsetof(struct al_state, connect_parts),
+    offsetof(struct al_state, wake_type),
+    offsetof(struct al_state, future_set_exception),
+    offsetof(struct al_state, coro_throw),
+    offsetof(struct al_state, awaited_by_add),
+    offsetof(struct al_state, awaited_by_discard),
+    offsetof(struct al_state, current_tasks),
+    offsetof(struct al_state, all_tasks),
+    offsetof(struct al_state, sock_op_type),
+    offsetof(struct al_state, op_try_again),
+    offsetof(struct al_state, kept_stop),
+    offsetof(struct al_state, socket_family),
+    offsetof(struct al_state, socket_type),
+    offsetof(struct al_state, socket_proto),
+};
+
 int
 al_state_visit(struct al_state *st, al_state_visitor visit, void *arg)
 {
-    PyObject **fixed[] = {
-        (PyObject **)&st->handle_type,
-        (PyObject **)&st->timer_handle_type,
-        (PyObject **)&st->loop_core_type,
-        (PyObject **)&st->task_step_type,
-        (PyObject **)&st->socket_transport_type,
-        (PyObject **)&st->read_pipe_type,
-        (PyObject **)&st->write_pipe_type,
-        (PyObject **)&st->datagram_type,
-        (PyObject **)&st->process_type,
-        (PyObject **)&st->pipe_end_type,
-        (PyObject **)&st->reader_class,
-        (PyObject **)&st->writer_class,
-        (PyObject **)&st->reader_state_type,
-        (PyObject **)&st->writer_state_type,
-        (PyObject **)&st->stream_link_type,
-        (PyObject **)&st->stream_op_type,
-        &st->reader_parts,
-        &st->writer_parts,
-        &st->stream_protocol_parts,
-        &st->process_protocol_parts,
-        (PyObject **)&st->listener_type,
-        &st->server_class,
-        (PyObject **)&st->connector_type,
-        &st->loop_class,
-        &st->loop_time,
-        &st->aio_ThreadSafeHandle,
-        &st->policy_class,
-        &st->kw_loop,
-        &st->kw_wait,
-        &st->kw_msg,
-        &st->kw_context,
-        &st->loop_call_soon,
-        &st->loop_call_soon_threadsafe,
-        &st->loop_get_debug,
-        (PyObject **)&st->work_queue_type,
-        (PyObject **)&st->work_item_type,
-        &st->pool_class,
-        &st->pool_submit,
-        (PyObject **)&st->lookup_type,
-        &st->look_up_function,
-        &st->genuine_getaddrinfo,
-        &st->genuine_getnameinfo,
-        &st->connect_parts,
-        (PyObject **)&st->wake_type,
-        &st->future_set_exception,
-        &st->coro_throw,
-        &st->awaited_by_add,
-        &st->awaited_by_discard,
-        &st->current_tasks,
-        &st->all_tasks,
-        (PyObject **)&st->sock_op_type,
-        &st->op_try_again,
-        &st->kept_stop,
-        &st->socket_family,
-        &st->socket_type,
-        &st->socket_proto,
-    };
-    for (size_t i = 0; i < Py_ARRAY_LENGTH(fixed); i++) {
-        int rc = visit(fixed[i], arg);
-        if (rc != 0) {
-            return rc;
-        }
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < Py_ARRAY_LENGTH(own_fields); i++) {
+        rc = visit(slot_at(st, own_fields[i]), arg);
     }
-    for (size_t i = 0; i < Py_ARRAY_LENGTH(stdlib_names); i++) {
-        int rc = visit(slot_at(st, stdlib_names[i].offset), arg);
-        if (rc != 0) {
-            return rc;
-        }
+    for (size_t i = 0; rc == 0 && i < Py_ARRAY_LENGTH(stdlib_names); i++) {
+        rc = visit(slot_at(st, stdlib_names[i].offset), arg);
     }
-    for (size_t i = 0; i < Py_ARRAY_LENGTH(interned); i++) {
-        int rc = visit(slot_at(st, interned[i].offset), arg);
-        if (rc != 0) {
-            return rc;
-        }
+    for (size_t i = 0; rc == 0 && i < Py_ARRAY_LENGTH(interned); i++) {
+        rc = visit(slot_at(st, interned[i].offset), arg);
     }
-    return 0;
+    return rc;
 }

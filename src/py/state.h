@@ -57,6 +57,11 @@
     AL_NAME(LimitOverrunError, "asyncio.exceptions", "LimitOverrunError")     \
     AL_NAME(aio_TransportSocket, "asyncio.trsock", "TransportSocket")         \
     AL_NAME(aio_try_native, "asyncio.constants", "_SendfileMode.TRY_NATIVE")  \
+    AL_NAME(aio_fallback, "asyncio.constants", "_SendfileMode.FALLBACK")      \
+    AL_NAME(aio_handshake_timeout, "asyncio.constants",                       \
+            "SSL_HANDSHAKE_TIMEOUT")                                          \
+    AL_NAME(aio_shutdown_timeout, "asyncio.constants",                        \
+            "SSL_SHUTDOWN_TIMEOUT")                                           \
     AL_NAME(aio_conn_lost_threshold, "asyncio.constants",                     \
             "LOG_THRESHOLD_FOR_CONNLOST_WRITES")                              \
     AL_NAME(aio_accept_delay, "asyncio.constants", "ACCEPT_RETRY_DELAY")      \
@@ -237,6 +242,29 @@
     AL_STR(process_exited)                                                    \
     AL_STR(returncode)                                                        \
     AL_STR(signal)                                                            \
+    AL_STR(_sslobj)                                                           \
+    AL_STR(read)                                                              \
+    AL_STR(unwrap)                                                            \
+    AL_STR(do_handshake)                                                      \
+    AL_STR(wrap_bio)                                                          \
+    AL_STR(server_side)                                                       \
+    AL_STR(server_hostname)                                                   \
+    AL_STR(pending)                                                           \
+    AL_STR(call_later)                                                        \
+    AL_STR(_force_close)                                                      \
+    AL_STR(_check_handshake_timeout)                                          \
+    AL_STR(_check_shutdown_timeout)                                           \
+    AL_STR(abort)                                                             \
+    AL_STR(_do_read)                                                          \
+    AL_STR(_read_on)                                                          \
+    AL_STR(peercert)                                                          \
+    AL_STR(getpeercert)                                                       \
+    AL_STR(cipher)                                                            \
+    AL_STR(compression)                                                       \
+    AL_STR(sslcontext)                                                        \
+    AL_STR(ssl_object)                                                        \
+    AL_STR(get_extra_info)                                                    \
+    AL_STR(_continue_handshakes)                                              \
     AL_STR(subprocess)
 
 /* A kind of socket in an answer of getaddrinfo. */
@@ -284,6 +312,7 @@ struct al_state {
     PyObject *kw_wait;              /* ("wait",) */
     PyObject *kw_msg;               /* ("msg",) */
     PyObject *kw_context;           /* ("context",) */
+    PyObject *kw_wrap_bio;          /* ("server_side", "server_hostname") */
     PyObject *loop_call_soon;       /* and of these three, likewise */
     PyObject *loop_call_soon_threadsafe;
     PyObject *loop_get_debug;
@@ -317,6 +346,18 @@ struct al_state {
     PyObject *stream_protocol_parts;
     PyObject *process_protocol_parts;
     unsigned stream_tags[AL_STREAM_CLASSES]; /* versions last looked at */
+
+    /* TLS; looked up when it is first used. */
+    PyTypeObject *tls_transport_type;
+    PyTypeObject *ssl_socket_type; /* _ssl._SSLSocket */
+    PyObject *ssl_module;          /* NULL until then */
+    PyObject *ssl_MemoryBIO;
+    PyObject *ssl_SSLError;
+    PyObject *ssl_SSLWantReadError;
+    PyObject *ssl_SSLSyscallError;
+    PyObject *ssl_CertificateError;
+    bool tls_is_native;      /* libssl can be called directly */
+    bool tls_pump_is_forced; /* and shall not, as a test wants */
 
     /* Executors. */
     PyTypeObject *work_queue_type;

@@ -7,6 +7,7 @@
 #include "py/args.h"
 #include "py/error.h"
 #include "py/sockaddr.h"
+#include "tls/transport.h"
 #include "transports/socket.h"
 #include "watch/watch.h"
 
@@ -28,7 +29,7 @@ typedef struct {
     PyObject *factory;   /* strong: makes protocols */
     PyObject *server;    /* strong, or NULL */
     PyObject *context;   /* strong: the caller's; NULL: the empty one */
-    /* What asyncio's own code gets for TLS: strong, NULL without. */
+    /* For TLS: strong, NULL without. */
     PyObject *ssl_context;
     PyObject *ssl_arguments; /* (handshake timeout, shutdown timeout) */
     al_watch_user user;
@@ -98,12 +99,49 @@ make_protocol(ListenerObject *self)
     return rc < 0 ? NULL : PyObject_CallNoArgs(self->factory);
 }
 
+/* What the connection's transport talks to: the protocol, or TLS before it.
+ * New reference, or NULL with an exception set. */
+static PyObject *
+make_talker(ListenerObject *self, PyObject *protocol)
+{
+    if (self->ssl_context == NULL) {
+        return Py_NewRef(protocol);
+    }
+    al_tls_options options = {
+        .sslcontext = self->ssl_context,
+        .handshake_timeout = PyTuple_GET_ITEM(self->ssl_arguments, 0),
+        .shutdown_timeout = PyTuple_GET_ITEM(self->ssl_arguments, 1),
+        .server_side = true,
+        .call_connection_made = true,
+        .accepted = true,
+    };
+    return (PyObject *)al_tls_new(self->loop, protocol, &options);
+}
+
+/* Debug mode: asyncio's line. */
+static void
+tell_of_connection(ListenerObject *self, al_transport *transport)
+{
+    if (!self->loop->debug) {
+        return;
+    }
+    PyObject *result = PyObject_CallMethod(
+        self->loop->st->aio_logger, "debug", "sOO",
+        "%r got a new connection: %r",
+        self->server == NULL ? Py_None : self->server, transport);
+    if (result == NULL) {
+        PyErr_WriteUnraisable((PyObject *)self);
+    }
+    Py_XDECREF(result);
+}
+
 /* Make a connection's protocol and transport. `fd` is taken over. */
 static void
 serve(ListenerObject *self, int fd, const struct sockaddr *address,
       socklen_t len)
 {
     PyObject *protocol = make_protocol(self);
+    PyObject *talker = NULL;
     al_transport *transport = NULL;
     al_address peer;
 
@@ -113,8 +151,12 @@ serve(ListenerObject *self, int fd, const struct sockaddr *address,
     if (al_loop_check_closed(self->loop) < 0) {
         goto failed;
     }
+    talker = make_talker(self, protocol);
+    if (talker == NULL) {
+        goto failed;
+    }
     transport =
-        al_socket_transport_new(self->loop, protocol, NULL, self->server);
+        al_socket_transport_new(self->loop, talker, NULL, self->server);
     if (transport == NULL) {
         goto failed;
     }
@@ -127,17 +169,9 @@ serve(ListenerObject *self, int fd, const struct sockaddr *address,
         al_transport_disown(transport);
         goto failed;
     }
-    if (self->loop->debug) {
-        PyObject *result = PyObject_CallMethod(
-            self->loop->st->aio_logger, "debug", "sOO",
-            "%r got a new connection: %r",
-            self->server == NULL ? Py_None : self->server, transport);
-        if (result == NULL) {
-            PyErr_WriteUnraisable((PyObject *)self);
-        }
-        Py_XDECREF(result);
-    }
+    tell_of_connection(self, transport);
     Py_DECREF(transport);
+    Py_DECREF(talker);
     Py_DECREF(protocol);
     return;
 
@@ -145,55 +179,8 @@ failed:
     close(fd);
     connection_failed(self, protocol);
     Py_XDECREF(transport);
+    Py_XDECREF(talker);
     Py_XDECREF(protocol);
-}
-
-/* The same with TLS: asyncio's coroutine, as a task. `fd` is taken over. */
-static void
-serve_tls(ListenerObject *self, int fd)
-{
-    struct al_state *st = self->loop->st;
-    PyObject *task = NULL, *coro = NULL, *extra = NULL;
-    PyObject *sock =
-        PyObject_CallFunction(st->socket_class, "iiii", -1, -1, -1, fd);
-
-    if (sock == NULL) {
-        close(fd);
-        connection_failed(self, NULL);
-        return;
-    }
-    if (al_run_enter_context(self->loop, self->context) == 0) {
-        PyObject *peer = PyObject_CallMethodNoArgs(sock, st->str_getpeername);
-        if (peer == NULL && PyErr_ExceptionMatches(PyExc_OSError)) {
-            PyErr_Clear();
-            peer = Py_NewRef(Py_None);
-        }
-        extra = peer == NULL ? NULL : Py_BuildValue("{sN}", "peername", peer);
-    }
-    if (extra != NULL) {
-        coro = PyObject_CallMethod(
-            (PyObject *)self->loop, "_accept_connection2", "OOOOOOO",
-            self->factory, sock, extra, self->ssl_context,
-            self->server == NULL ? Py_None : self->server,
-            PyTuple_GET_ITEM(self->ssl_arguments, 0),
-            PyTuple_GET_ITEM(self->ssl_arguments, 1));
-    }
-    if (coro != NULL) {
-        task = PyObject_CallMethodOneArg((PyObject *)self->loop,
-                                         st->str_create_task, coro);
-    }
-    if (task == NULL) {
-        connection_failed(self, NULL);
-        PyObject *result = PyObject_CallMethodNoArgs(sock, st->str_close);
-        if (result == NULL) {
-            PyErr_WriteUnraisable(sock);
-        }
-        Py_XDECREF(result);
-    }
-    Py_XDECREF(task);
-    Py_XDECREF(coro);
-    Py_XDECREF(extra);
-    Py_DECREF(sock);
 }
 
 /* --- the batch -------------------------------------------------------------------- */
@@ -348,17 +335,12 @@ listener_on_event(al_watch_user *user, al_watch_side side)
         accepted++;
         self->starved = false;
         al_watch_forget_stale(self->loop, fd);
-        if (self->ssl_context != NULL) {
-            serve_tls(self, fd);
-        }
-        else {
 #if !defined(__linux__)
-            if (self->is_inet) {
-                al_socket_set_nodelay(fd);
-            }
-#endif
-            serve(self, fd, (struct sockaddr *)&address, len);
+        if (self->is_inet) {
+            al_socket_set_nodelay(fd);
         }
+#endif
+        serve(self, fd, (struct sockaddr *)&address, len);
     }
     learn_batch(self, accepted);
 }
