@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -21,11 +22,13 @@ Writer = asyncio.StreamWriter
 Handler = Callable[[Reader, Writer], Awaitable[None]]
 
 
-def start(loop: Loop, handler: Handler, limit: int = 64 * KIB) -> str:
+def start(
+    loop: Loop, handler: Handler, context: ssl.SSLContext | None = None
+) -> str:
     sock, address = listening()
 
     async def begin() -> None:
-        server = await asyncio.start_server(handler, sock=sock, limit=limit)
+        server = await asyncio.start_server(handler, sock=sock, ssl=context)
         KEPT.append(server)
 
     loop.run_until_complete(begin())
@@ -109,6 +112,17 @@ def streams_burst(loop: Loop, folder: Path) -> str:
         writer.close()
 
     return start(loop, handler)
+
+
+@served(
+    "streams: echo 1 KiB over TLS, 10 connections",
+    kept=(Goal("uvloop", 1.5),),
+    load=traffic.echo(KIB, "exchange", 10, tls=True),
+)
+def streams_tls(loop: Loop, folder: Path) -> str:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "cert.pem")
+    return start(loop, echo, context)
 
 
 @timed(
