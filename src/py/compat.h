@@ -28,6 +28,10 @@
  * the context of the handle; asyncio finds the method by hasattr. */
 #define AL_HANDLE_HAS_GET_CONTEXT (PY_VERSION_HEX >= 0x030c0000)
 
+/* Do the callbacks of a connection run in the context that was there before
+ * the protocol's factory? Else in the one that it leaves behind. */
+#define AL_CONTEXT_BEFORE_FACTORY (PY_VERSION_HEX >= 0x030f0000)
+
 /* asyncio's own policy class, our base. */
 #if AL_POLICY_IS_DEPRECATED
 #define AL_POLICY_MODULE "asyncio.events"

@@ -233,16 +233,20 @@ learn_peer(const ConnectorObject *self, al_transport *transport)
     transport->socket_family = (uint8_t)winner->domain;
 }
 
-/* Give the descriptor to a transport. NULL with an exception set, and then it
- * still is ours. */
+/* Give the descriptor to a transport. `context` is the factory's caller's, NULL
+ * if it is empty. NULL with an exception set, and then the descriptor still is
+ * ours. */
 static al_transport *
-new_transport(ConnectorObject *self, PyObject *protocol)
+new_transport(ConnectorObject *self, PyObject *protocol, PyObject *context)
 {
     al_transport *transport =
         al_socket_transport_new(self->loop, protocol, NULL, NULL);
 
     if (transport == NULL) {
         return NULL;
+    }
+    if (AL_CONTEXT_BEFORE_FACTORY) {
+        Py_XSETREF(transport->context, Py_XNewRef(context));
     }
     learn_peer(self, transport);
     if (transport->socket_family != AF_UNIX) {
@@ -265,10 +269,17 @@ connector_py_make_transport(PyObject *op, PyObject *factory)
 {
     ConnectorObject *self = (ConnectorObject *)op;
     LoopObject *loop = self->loop;
-    PyObject *waiter = NULL, *pair = NULL;
+    PyObject *waiter = NULL, *pair = NULL, *context = NULL;
 
     if (self->fd < 0) {
         Py_RETURN_NONE;
+    }
+    if (AL_CONTEXT_BEFORE_FACTORY) {
+        bool failed;
+        context = al_sched_copy_context(&failed);
+        if (failed) {
+            return NULL;
+        }
     }
     PyObject *protocol = PyObject_CallNoArgs(factory);
     if (protocol == NULL || al_loop_check_closed(loop) < 0) {
@@ -278,7 +289,7 @@ connector_py_make_transport(PyObject *op, PyObject *factory)
     if (waiter == NULL) {
         goto done;
     }
-    al_transport *transport = new_transport(self, protocol);
+    al_transport *transport = new_transport(self, protocol, context);
     if (transport == NULL) {
         goto done;
     }
@@ -293,9 +304,11 @@ connector_py_make_transport(PyObject *op, PyObject *factory)
     }
     Py_DECREF(protocol);
     Py_DECREF(pair);
+    Py_XDECREF(context);
     return waiter;
 
 done:
+    Py_XDECREF(context);
     Py_XDECREF(protocol);
     Py_XDECREF(waiter);
     Py_XDECREF(pair);
