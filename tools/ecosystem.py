@@ -110,7 +110,8 @@ def main() -> int:
     )
     parser.add_argument("--json", help="write the table to this file")
     parser.add_argument(
-        "--loops", default="asyncloop,asyncio", help="asyncloop,asyncio"
+        "--loops", default="asyncloop,asyncio",
+        help="also uvloop, for its seconds; it lacks what some tests need",
     )
     parser.add_argument(
         "--set-up", action="store_true", help="only install what is missing"

@@ -389,7 +389,9 @@ after_queueing(al_dgram *self, size_t size, bool by_object)
     if (!base->write_waits) {
         if (base->lost == 0 && loop->running && !by_object &&
             self->queue.count < SEND_AT_ONCE &&
-            self->queue.size < SEND_AT_ONCE_BYTES) {
+            self->queue.size < SEND_AT_ONCE_BYTES &&
+            /* Whoever has a limit learns in sendto that it is passed. */
+            base->kind->pending(base) <= base->high_water) {
             al_loop_send_later(loop, &self->flush, size);
             return 0;
         }

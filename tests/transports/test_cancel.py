@@ -299,3 +299,48 @@ def cancel_all(loop, factory, made, turns):
     )), 10))
     server.close()
     run_turns(loop, 4)
+
+
+@pytest.mark.parametrize("turns", range(8))
+def test_a_protocol_that_was_made_hears_of_the_cancellation(loop, turns):
+    """In whichever turn it comes; ours makes it sooner than asyncio."""
+    heard = []
+
+    class Told(asyncio.Protocol):
+        def connection_made(self, transport):
+            heard.append("made")
+
+        def connection_lost(self, exc):
+            heard.append(exc)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        task = loop.create_task(
+            loop.create_connection(Told, *listener.getsockname())
+        )
+        run_turns(loop, turns)
+        if task.done():
+            loop.run_until_complete(close(task.result()[0]))
+        else:
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                loop.run_until_complete(task)
+            run_turns(loop, 3)
+    assert heard in ([], ["made", None])
+
+
+@pytest.mark.native_only(reason="asyncio's way to connection_made is longer")
+def test_an_address_is_connected_in_two_turns(loop):
+    made = []
+
+    class Told(asyncio.Protocol):
+        def connection_made(self, transport):
+            made.append(transport)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        task = loop.create_task(
+            loop.create_connection(Told, *listener.getsockname())
+        )
+        run_turns(loop, 2)
+        assert made
+        loop.run_until_complete(task)
+        loop.run_until_complete(close(*made))

@@ -134,25 +134,30 @@ def test_static_files(run, tmp_path, ssl):
     assert run(with_session(tmp_path, ssl)(test)) == 404
 
 
-def test_static_files_go_by_sendfile(run, kind, tmp_path, monkeypatch):
+def test_static_files_go_by_sendfile(run, tmp_path):
+    """By the kernel's, and never by reads and writes in its place."""
     (tmp_path / "big").write_bytes(BIG)
     sent = []
 
     async def test(url, session, site):
         loop = asyncio.get_running_loop()
-        original = loop.sendfile
+        original = loop._sendfile_native
 
-        async def sendfile(transport, file, *args, **kwargs):
-            count = await original(transport, file, *args, **kwargs)
-            sent.append(count)
-            return count
+        async def native(transport, file, offset, count):
+            sent.append(await original(transport, file, offset, count))
+            return sent[-1]
 
-        loop.sendfile = sendfile
+        loop._sendfile_native = native
+        loop._sendfile_fallback = loop._sock_sendfile_fallback = refused
         async with session.get("/files/big") as response:
             return await response.read()
 
     assert run(with_session(tmp_path)(test)) == BIG
     assert sent == [len(BIG)]
+
+
+async def refused(*args):
+    raise AssertionError("not the kernel's sendfile")
 
 
 def test_the_pool_keeps_to_its_limit(run):

@@ -1,10 +1,16 @@
 """pyzmq's sockets on the loop, and a kernel of IPython on it."""
 
 import asyncio
+import os
+import pathlib
+import re
 
 import pytest
 import zmq
 import zmq.asyncio
+from support.child import search_path
+
+COMMANDS = pathlib.Path(__file__).parents[3] / "docs" / "command-line.md"
 
 
 @pytest.fixture
@@ -122,5 +128,21 @@ def test_a_kernel_runs_on_the_loop(programs, kind):
     done = programs.run(
         str(programs.write("client.py", CLIENT)), site=True,
         PYDEVD_DISABLE_FILE_VALIDATION="1",
+    )
+    assert f"kernel: {kind} [0, 1, 2]" in done.stdout
+
+
+@pytest.mark.native_only(reason="the guide is asyncloop's")
+def test_a_kernel_under_the_documented_sitecustomize(programs, kind):
+    """patch() reaches what calls get_event_loop() where no loop runs."""
+    text = COMMANDS.read_text("utf-8")
+    [made] = re.findall(r"^printf '(.*)' > site/sitecustomize.py$", text, re.M)
+    site = programs.folder / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(made.replace("\\n", "\n"))
+    path = [str(site), search_path(kind)]
+    done = programs.run(
+        str(programs.write("client.py", CLIENT)),
+        PYTHONPATH=os.pathsep.join(path), PYDEVD_DISABLE_FILE_VALIDATION="1",
     )
     assert f"kernel: {kind} [0, 1, 2]" in done.stdout

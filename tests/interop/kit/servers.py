@@ -168,7 +168,7 @@ class Redis(Server):
             "--tls-port", str(self.tls_port), "--tls-cert-file", self.cert,
             "--tls-key-file", self.key, "--tls-ca-cert-file", self.cert,
             "--tls-auth-clients", "no", "--save", "", "--appendonly", "no",
-            "--dir", str(self.folder),
+            "--dir", str(self.folder), "--enable-debug-command", "local",
         )
 
     def version(self) -> str:

@@ -74,6 +74,10 @@ def test_several_workers(programs, kind):
         assert answer["loop"] == kind
         pids.add(answer["pid"])
     assert len(pids) == 2
+    server.daemon.says("Worker ready", 2)
+    # Sanic's manager looks each 0.1 s whether they are ready, and one that is
+    # told to end before it has seen it never ends, on any loop.
+    time.sleep(1)
     server.daemon.stop(signal.SIGTERM)
     assert server.daemon.output().count("worker stopped") == 2
 

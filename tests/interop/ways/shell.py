@@ -1,5 +1,6 @@
 """Runs commands as a reader of the documents would."""
 
+import contextlib
 import os
 import shlex
 import signal
@@ -7,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from support.child import search_path
@@ -51,12 +53,14 @@ class Shell:
             stderr=subprocess.STDOUT, start_new_session=True,
         )
 
-    def run(self, command: str) -> str:
-        with self.start(command) as process:
-            try:
-                out = process.communicate(timeout=SECONDS)[0]
-            finally:
-                end(process)
+    def run(self, command: str, behind: Sequence[str] = ()) -> str:
+        """What it prints, while those behind it run."""
+        with contextlib.ExitStack() as stack:
+            for other in behind:
+                stack.callback(end, stack.enter_context(self.start(other)))
+            process = stack.enter_context(self.start(command))
+            stack.callback(end, process)
+            out = process.communicate(timeout=SECONDS)[0]
         assert process.returncode == 0, out
         return out
 
