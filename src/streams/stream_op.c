@@ -95,7 +95,7 @@ borrow_from(PyObject *cls, OpObject *op)
         return NULL;
     }
     PyObject *coro =
-        PyObject_Vectorcall(method, stack, op->args[0] == NULL ? 1 : 2, NULL);
+        PyObject_Vectorcall(method, stack, argument == NULL ? 1 : 2, NULL);
     Py_DECREF(method);
     return coro;
 }
