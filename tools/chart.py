@@ -40,6 +40,10 @@ ROWS = {
     "echo_sock": "echo 1 KiB, sock_recv",
     "udp_echo": "UDP echo",
     "accept": "accept, answer, close",
+    "streams_1k": "streams, echo 1 KiB",
+    "streams_readline": "streams, readline",
+    "tls_echo_1k": "TLS, echo 1 KiB",
+    "tls_handshake": "TLS, a connection",
     "uvicorn": "uvicorn, a request",
     "aiohttp_server": "aiohttp's server, a request",
 }
