@@ -213,6 +213,13 @@ tls_get_closed(PyObject *op, void *closure)
 }
 
 static PyObject *
+tls_get_reading_paused(PyObject *op, void *closure)
+{
+    (void)closure;
+    return PyBool_FromLong(((al_tls *)op)->app_paused);
+}
+
+static PyObject *
 tls_get_self(PyObject *op, void *closure)
 {
     (void)closure;
@@ -244,6 +251,7 @@ static PyGetSetDef tls_getset[] = {
     {"_start_tls_compatible", tls_get_true, NULL, NULL, NULL},
     {"_sendfile_compatible", tls_get_sendfile_compatible, NULL, NULL, NULL},
     {"_protocol_paused", tls_get_protocol_paused, NULL, NULL, NULL},
+    {"_app_reading_paused", tls_get_reading_paused, NULL, NULL, NULL},
     {"_closed", tls_get_closed, NULL, NULL, NULL},
     {"_ssl_protocol", tls_get_self, NULL, NULL, NULL},
     {"_app_transport", tls_get_self, NULL, NULL, NULL},

@@ -216,11 +216,18 @@ async def tls_link(
     try:
         yield transport, protocol, peer
     finally:
-        transport.abort()
+        abort(transport)
         peer.close()
         if not protocol.lost.done():
             await protocol.lost
         await settle()
+
+
+def abort(transport: asyncio.Transport) -> None:
+    # asyncio of early 3.11 has forgotten its protocol once it is closed twice,
+    # and then abort() fails.
+    if getattr(transport, "_ssl_protocol", transport) is not None:
+        transport.abort()
 
 
 @contextlib.asynccontextmanager
@@ -250,7 +257,7 @@ async def tls_pair(
         yield protocols
     finally:
         for transport, protocol in (accepted, connected):
-            transport.abort()
+            abort(transport)
             if not protocol.lost.done():
                 await protocol.lost
         await settle()

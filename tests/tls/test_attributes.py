@@ -95,6 +95,9 @@ async def test_the_transport_stands_for_both_of_asyncios_objects(loop):
         assert inner._sslobj is transport.get_extra_info("ssl_object")
         assert inner._sslcontext is transport.get_extra_info("sslcontext")
         assert isinstance(inner._transport, asyncio.Transport)
+        assert not inner._app_reading_paused
+        transport.pause_reading()
+        assert inner._app_reading_paused
 
 
 @in_loop
