@@ -13,7 +13,8 @@ set -euo pipefail
 
 checkout=$(cd "$(dirname "$0")/.." && pwd)
 root=${ASYNCLOOP_SID:-/var/tmp/asyncloop/sid}
-mirror=${ASYNCLOOP_SID_MIRROR:-http://deb.debian.org/debian}
+# Nothing: debootstrap's own.
+mirror=${ASYNCLOOP_SID_MIRROR:-}
 pythons=(3.14 3.15)
 
 packages=(ca-certificates gcc libc6-dev libssl-dev libuv1-dev make openssl
@@ -43,7 +44,7 @@ make_root() {
     mkdir -p "$(dirname "$root")"
     unshare --mount debootstrap --variant=minbase \
         --include="$(IFS=,; echo "${packages[*]}")" \
-        sid "$root.new" "$mirror" >"$root.log" 2>&1 </dev/null ||
+        sid "$root.new" ${mirror:+"$mirror"} >"$root.log" 2>&1 </dev/null ||
         { tail -n 20 "$root.log" >&2; fail "debootstrap failed"; }
     mv "$root.new" "$root"
 }
