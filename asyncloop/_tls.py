@@ -117,4 +117,5 @@ class TLSMethods:
             # The exception is the waiter's, and has this frame.
             del waiter
             raise
-        return tls
+        # As asyncio: None if the connection was over before there was TLS.
+        return None if tls._transport is None else tls

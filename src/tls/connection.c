@@ -340,6 +340,9 @@ al_tls_connection_made(al_tls *self, PyObject *raw)
 {
     struct al_state *st = self->st;
 
+    if (self->protocol == NULL) {
+        return 0; /* start_tls of a closed transport: it is lost already */
+    }
     Py_XSETREF(self->raw, Py_NewRef(raw));
     self->outlet = al_outlet_of(st, raw);
     if (self->closed) {

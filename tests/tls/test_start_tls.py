@@ -45,6 +45,18 @@ async def close(*protocols):
     await settle()
 
 
+@in_loop
+async def test_start_tls_of_a_transport_that_is_closed_gives_none(loop):
+    """aiohttp takes it for a proxy that has gone away."""
+    (transport, first), (_, second) = await plain_pair(loop)
+    transport.close()
+    assert await loop.start_tls(
+        transport, first, client_context(), server_hostname=NAME
+    ) is None
+    await second.lost
+    await settle()
+
+
 @pytest.mark.parametrize("factory", [Recorder, BufferedRecorder])
 @in_loop
 async def test_data_flows_after_start_tls(loop, factory):
