@@ -864,15 +864,9 @@ static PyType_Spec process_spec = {
 int
 al_process_setup(PyObject *module, struct al_state *st)
 {
-    /* Our struct, too, begins with the slot of asyncio's BaseTransport. */
-    if (((PyTypeObject *)st->aio_SubprocessTransport)->tp_basicsize >
-        (Py_ssize_t)offsetof(ProcessObject, dict)) {
-        PyErr_Format(PyExc_SystemError, "%R has another size than expected",
-                     st->aio_SubprocessTransport);
-        return -1;
-    }
     st->process_type = al_transport_make_type(module, &process_spec,
-                                              st->aio_SubprocessTransport);
+                                              st->aio_SubprocessTransport,
+                                              offsetof(ProcessObject, dict));
     if (st->process_type == NULL ||
         PyObject_SetAttrString((PyObject *)st->process_type, "_wait",
                                st->wait_for_exit) < 0) {

@@ -8,6 +8,21 @@
 
 #include <string.h>
 
+PyObject *
+al_attribute_state(struct al_state *st, PyObject *stream, PyTypeObject *type)
+{
+    PyObject *dict = al_instance_dict_borrow(stream);
+    PyObject *found = dict == NULL
+                          ? NULL
+                          : PyDict_GetItemWithError(dict, st->str__asyncloop);
+
+    if (found == NULL) {
+        PyErr_Clear();
+        return NULL;
+    }
+    return Py_IS_TYPE(found, type) ? found : NULL;
+}
+
 int
 al_attribute_set(PyObject *stream, const char *name, PyObject *value)
 {

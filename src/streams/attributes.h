@@ -1,8 +1,13 @@
-/* attributes.h - attributes of a stream that has no state: what its dict has. */
+/* attributes.h - what is in a stream's dict: its state, or else attributes. */
 #ifndef AL_STREAMS_ATTRIBUTES_H
 #define AL_STREAMS_ATTRIBUTES_H
 
 #include "streams/reader.h"
+
+/* The state of an adopted stream, of this type; borrowed. NULL, without an
+ * exception, if somebody took it away. */
+PyObject *al_attribute_state(struct al_state *st, PyObject *stream,
+                             PyTypeObject *type);
 
 /* New reference, or NULL with AttributeError set. */
 PyObject *al_attribute_get(PyObject *stream, const char *name);

@@ -4,6 +4,7 @@
 
 #include "futures/waiter.h"
 #include "py/args.h"
+#include "streams/attributes.h"
 #include "streams/stock.h"
 
 /* --- finding it ----------------------------------------------------------- */
@@ -11,17 +12,8 @@
 ReaderState *
 al_reader_state_of(struct al_state *st, PyObject *reader)
 {
-    PyObject *dict = al_instance_dict_borrow(reader);
-    PyObject *found = dict == NULL
-                          ? NULL
-                          : PyDict_GetItemWithError(dict, st->str__asyncloop);
-
-    if (found == NULL) {
-        PyErr_Clear();
-        return NULL;
-    }
-    return Py_IS_TYPE(found, st->reader_state_type) ? (ReaderState *)found
-                                                    : NULL;
+    return (ReaderState *)al_attribute_state(st, reader,
+                                             st->reader_state_type);
 }
 
 bool
@@ -49,14 +41,8 @@ al_reader_call_stock(struct al_state *st, PyObject *reader, const char *name,
                      PyObject *const *args, Py_ssize_t nargs,
                      PyObject *kwnames)
 {
-    PyObject *method = PyObject_GetAttrString(st->aio_StreamReader, name);
-
-    if (method == NULL) {
-        return NULL;
-    }
-    PyObject *result = al_args_call_with(method, reader, args, nargs, kwnames);
-    Py_DECREF(method);
-    return result;
+    return al_stock_call(st, AL_STOCK_READER, reader, name, args, nargs,
+                         kwnames);
 }
 
 /* --- being fed ------------------------------------------------------------ */

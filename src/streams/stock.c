@@ -2,6 +2,8 @@
 
 #include "streams/stock.h"
 
+#include "py/args.h"
+
 /* Where the state has what was found of a class. */
 static PyObject **
 parts_of(struct al_state *st, int which)
@@ -81,6 +83,22 @@ find_parts(PyObject *cls)
         }
     }
     return parts;
+}
+
+PyObject *
+al_stock_call(struct al_state *st, int which, PyObject *instance,
+              const char *name, PyObject *const *args, Py_ssize_t nargs,
+              PyObject *kwnames)
+{
+    PyObject *method = PyObject_GetAttrString(al_stock_class(st, which), name);
+
+    if (method == NULL) {
+        return NULL;
+    }
+    PyObject *result =
+        al_args_call_with(method, instance, args, nargs, kwnames);
+    Py_DECREF(method);
+    return result;
 }
 
 int

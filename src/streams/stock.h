@@ -43,6 +43,12 @@ al_stock_is_whole(struct al_state *st, int which)
 /* Has an instance with these attributes one that stands before a method? */
 bool al_stock_is_hidden(struct al_state *st, int which, PyObject *dict);
 
+/* Call the class's method of this name with `instance` first. New reference, or
+ * NULL with an exception set. */
+PyObject *al_stock_call(struct al_state *st, int which, PyObject *instance,
+                        const char *name, PyObject *const *args,
+                        Py_ssize_t nargs, PyObject *kwnames);
+
 /* 0, or -1 with an exception set. */
 int al_stock_setup(struct al_state *st);
 

@@ -6,6 +6,7 @@
 #include "streams/stream_op.h"
 
 #include "futures/op_coro.h"
+#include "streams/stock.h"
 
 StreamOpObject *
 al_stream_op_new(const al_op_kind *kind, LoopObject *loop, PyObject *owner,
@@ -85,31 +86,25 @@ stream_op_traverse(OpObject *op, visitproc visit, void *arg)
 
 /* The coroutine of asyncio's method, with the arguments that were given. */
 static PyObject *
-borrow_from(PyObject *cls, OpObject *op)
+borrow_from(int which, OpObject *op)
 {
+    /* What is beyond `most` is not set. */
     PyObject *argument = op->kind->most > 0 ? op->args[0] : NULL;
-    PyObject *stack[] = {((StreamOpObject *)op)->owner, argument};
-    PyObject *method = PyObject_GetAttrString(cls, op->kind->name);
 
-    if (method == NULL) {
-        return NULL;
-    }
-    PyObject *coro =
-        PyObject_Vectorcall(method, stack, argument == NULL ? 1 : 2, NULL);
-    Py_DECREF(method);
-    return coro;
+    return al_stock_call(op->loop->st, which, ((StreamOpObject *)op)->owner,
+                         op->kind->name, &argument, argument != NULL, NULL);
 }
 
 static PyObject *
 reader_op_borrow(OpObject *op)
 {
-    return borrow_from(op->loop->st->aio_StreamReader, op);
+    return borrow_from(AL_STOCK_READER, op);
 }
 
 static PyObject *
 writer_op_borrow(OpObject *op)
 {
-    return borrow_from(op->loop->st->aio_StreamWriter, op);
+    return borrow_from(AL_STOCK_WRITER, op);
 }
 
 /* --- the families and their type ------------------------------------------ */

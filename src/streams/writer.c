@@ -4,6 +4,7 @@
 
 #include "py/args.h"
 #include "streams/attributes.h"
+#include "streams/stock.h"
 #include "streams/stream_op.h"
 
 /* The state of an adopted writer, borrowed; NULL, without an exception, if
@@ -11,17 +12,8 @@
 static WriterState *
 writer_state(struct al_state *st, PyObject *writer)
 {
-    PyObject *dict = al_instance_dict_borrow(writer);
-    PyObject *found = dict == NULL
-                          ? NULL
-                          : PyDict_GetItemWithError(dict, st->str__asyncloop);
-
-    if (found == NULL) {
-        PyErr_Clear();
-        return NULL;
-    }
-    return Py_IS_TYPE(found, st->writer_state_type) ? (WriterState *)found
-                                                    : NULL;
+    return (WriterState *)al_attribute_state(st, writer,
+                                             st->writer_state_type);
 }
 
 /* asyncio's method of this name. New reference, or NULL with an exception. */
@@ -29,14 +21,8 @@ static PyObject *
 call_stock(struct al_state *st, PyObject *writer, const char *name,
            PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
-    PyObject *method = PyObject_GetAttrString(st->aio_StreamWriter, name);
-
-    if (method == NULL) {
-        return NULL;
-    }
-    PyObject *result = al_args_call_with(method, writer, args, nargs, kwnames);
-    Py_DECREF(method);
-    return result;
+    return al_stock_call(st, AL_STOCK_WRITER, writer, name, args, nargs,
+                         kwnames);
 }
 
 /* --- writing -------------------------------------------------------------- */

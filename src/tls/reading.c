@@ -85,11 +85,7 @@ static int
 deliver(al_tls *self, const char *data, size_t count)
 {
     if (self->inlet.ops != NULL) {
-        PyObject *target = Py_NewRef(self->inlet.target);
-        int rc =
-            self->inlet.ops->receive(target, (PyObject *)self, data, count);
-        Py_DECREF(target);
-        return rc;
+        return al_inlet_receive(&self->inlet, (PyObject *)self, data, count);
     }
     PyObject *bytes = PyBytes_FromStringAndSize(data, (Py_ssize_t)count);
     int rc = bytes == NULL ? -1 : deliver_bytes(self, bytes);
@@ -317,7 +313,7 @@ al_tls_set_protocol(al_tls *self, PyObject *protocol)
     self->buffered = buffered;
     al_inlet before = self->inlet;
     self->inlet = inlet; /* its reference is ours */
-    al_inlet_clear(&before);
     Py_XSETREF(self->protocol, Py_NewRef(protocol));
+    al_inlet_clear(&before); /* last: it may run foreign code */
     return 0;
 }

@@ -12,6 +12,7 @@
 #include "py/asyncio.h"
 #include "tls/engine.h"
 #include "tls/face.h"
+#include "transports/transport.h"
 
 /* --- making --------------------------------------------------------------------------- */
 
@@ -391,22 +392,9 @@ static PyType_Spec tls_spec = {
 int
 al_tls_setup(PyObject *module, struct al_state *st)
 {
-    PyObject *base = st->aio_FlowControl;
-
-    /* Our struct begins with the slots that asyncio's class has. */
-    if (((PyTypeObject *)base)->tp_basicsize >
-        (Py_ssize_t)offsetof(al_tls, dict)) {
-        PyErr_Format(PyExc_SystemError, "%R has another size than expected",
-                     base);
-        return -1;
-    }
-    PyObject *bases = PyTuple_Pack(1, base);
-    PyObject *type = bases == NULL
-                         ? NULL
-                         : PyType_FromModuleAndSpec(module, &tls_spec, bases);
-    Py_XDECREF(bases);
-    st->tls_transport_type = (PyTypeObject *)type;
-    if (type == NULL || PyModule_AddType(module, (PyTypeObject *)type) < 0 ||
+    st->tls_transport_type = al_transport_make_type(
+        module, &tls_spec, st->aio_FlowControl, offsetof(al_tls, dict));
+    if (st->tls_transport_type == NULL ||
         al_inlet_register(st, al_tls_find_inlet) < 0) {
         return -1;
     }

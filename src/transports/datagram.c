@@ -396,7 +396,8 @@ al_datagram_setup(PyObject *module, struct al_state *st)
     if (base == NULL) {
         return -1;
     }
-    st->datagram_type = al_transport_make_type(module, &datagram_spec, base);
+    st->datagram_type = al_transport_make_type(module, &datagram_spec, base,
+                                               offsetof(al_transport, dict));
     Py_DECREF(base);
     return st->datagram_type == NULL ? -1 : 0;
 }

@@ -30,6 +30,41 @@ al_inlet_find(struct al_state *st, PyObject *transport, PyObject *protocol,
     return 0;
 }
 
+int
+al_inlet_receive(const al_inlet *inlet, PyObject *transport, const char *data,
+                 size_t count)
+{
+    PyObject *target = Py_NewRef(inlet->target);
+    int rc = inlet->ops->receive(target, transport, data, count);
+
+    Py_DECREF(target);
+    return rc;
+}
+
+int
+al_inlet_receive_bytes(const al_inlet *inlet, PyObject *transport,
+                       PyObject *bytes)
+{
+    if (inlet->ops->receive_bytes == NULL) {
+        return al_inlet_receive(inlet, transport, PyBytes_AS_STRING(bytes),
+                                (size_t)PyBytes_GET_SIZE(bytes));
+    }
+    PyObject *target = Py_NewRef(inlet->target);
+    int rc = inlet->ops->receive_bytes(target, transport, bytes);
+    Py_DECREF(target);
+    return rc;
+}
+
+int
+al_inlet_eof(const al_inlet *inlet, PyObject *transport)
+{
+    PyObject *target = Py_NewRef(inlet->target);
+    int keep_open = inlet->ops->eof(target, transport);
+
+    Py_DECREF(target);
+    return keep_open;
+}
+
 void
 al_inlet_clear(al_inlet *inlet)
 {

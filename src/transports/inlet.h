@@ -45,6 +45,14 @@ int al_inlet_register(struct al_state *st, al_inlet_finder finder);
 int al_inlet_find(struct al_state *st, PyObject *transport, PyObject *protocol,
                   al_inlet *inlet);
 
+/* Call an inlet that has `ops`; results as there. The target is held: the call
+ * may bring another inlet. Bytes go to `receive` where nobody takes bytes. */
+int al_inlet_receive(const al_inlet *inlet, PyObject *transport,
+                     const char *data, size_t count);
+int al_inlet_receive_bytes(const al_inlet *inlet, PyObject *transport,
+                           PyObject *bytes);
+int al_inlet_eof(const al_inlet *inlet, PyObject *transport);
+
 /* Let go of what it holds. */
 void al_inlet_clear(al_inlet *inlet);
 

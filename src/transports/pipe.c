@@ -411,9 +411,11 @@ int
 al_pipe_setup(PyObject *module, struct al_state *st)
 {
     st->read_pipe_type =
-        al_transport_make_type(module, &reader_spec, st->aio_ReadTransport);
+        al_transport_make_type(module, &reader_spec, st->aio_ReadTransport,
+                               offsetof(al_transport, dict));
     st->write_pipe_type =
-        al_transport_make_type(module, &writer_spec, st->aio_FlowControl);
+        al_transport_make_type(module, &writer_spec, st->aio_FlowControl,
+                               offsetof(al_transport, dict));
     if (st->read_pipe_type == NULL || st->write_pipe_type == NULL) {
         return -1;
     }

@@ -36,7 +36,7 @@ on_eof(al_transport *self)
 
     al_transport_log_debug(self, "%r received EOF");
     if (self->inlet.ops != NULL) {
-        keep_open = al_transport_inlet_eof(self);
+        keep_open = al_inlet_eof(&self->inlet, (PyObject *)self);
     }
     else {
         PyObject *result =
@@ -148,7 +148,8 @@ receive_into_inlet(al_transport *self)
     if (self->inlet.ops->receive_bytes != NULL) {
         learn_size(self, (size_t)count);
     }
-    if (al_transport_inlet_receive(self, buffer, (size_t)count) < 0) {
+    if (al_inlet_receive(&self->inlet, (PyObject *)self, buffer,
+                         (size_t)count) < 0) {
         al_transport_fatal(self, PROTOCOL_FAILED);
     }
 }
@@ -671,7 +672,8 @@ int
 al_socket_setup(PyObject *module, struct al_state *st)
 {
     st->socket_transport_type =
-        al_transport_make_type(module, &socket_spec, st->aio_FlowControl);
+        al_transport_make_type(module, &socket_spec, st->aio_FlowControl,
+                               offsetof(al_transport, dict));
     if (st->socket_transport_type == NULL) {
         return -1;
     }

@@ -289,42 +289,11 @@ al_transport_call(al_transport *self, PyObject *name, PyObject *arg)
     return al_transport_call_two(self, name, arg, NULL);
 }
 
-/* The calls hold the target: they may set another protocol. */
-
-int
-al_transport_inlet_receive(al_transport *self, const char *data, size_t count)
-{
-    PyObject *target = Py_NewRef(self->inlet.target);
-    int rc = self->inlet.ops->receive(target, (PyObject *)self, data, count);
-
-    Py_DECREF(target);
-    return rc;
-}
-
-int
-al_transport_inlet_eof(al_transport *self)
-{
-    PyObject *target = Py_NewRef(self->inlet.target);
-    int keep_open = self->inlet.ops->eof(target, (PyObject *)self);
-
-    Py_DECREF(target);
-    return keep_open;
-}
-
 int
 al_transport_deliver(al_transport *self, PyObject *bytes)
 {
-    const al_inlet_ops *ops = self->inlet.ops;
-
-    if (ops != NULL && ops->receive_bytes != NULL) {
-        PyObject *target = Py_NewRef(self->inlet.target);
-        int rc = ops->receive_bytes(target, (PyObject *)self, bytes);
-        Py_DECREF(target);
-        return rc;
-    }
-    if (ops != NULL) {
-        return al_transport_inlet_receive(self, PyBytes_AS_STRING(bytes),
-                                          (size_t)PyBytes_GET_SIZE(bytes));
+    if (self->inlet.ops != NULL) {
+        return al_inlet_receive_bytes(&self->inlet, (PyObject *)self, bytes);
     }
     PyObject *result =
         al_transport_call(self, self->st->str_data_received, bytes);
@@ -682,15 +651,15 @@ al_transport_write_is_late(al_transport *self, const char *message)
 /* --- the type ---------------------------------------------------------------- */
 
 PyTypeObject *
-al_transport_make_type(PyObject *module, PyType_Spec *spec, PyObject *base)
+al_transport_make_type(PyObject *module, PyType_Spec *spec, PyObject *base,
+                       size_t own)
 {
     PyObject *bases = PyTuple_Pack(1, base);
     if (bases == NULL) {
         return NULL;
     }
     /* Our struct begins with the slots that asyncio's class has. */
-    if (((PyTypeObject *)base)->tp_basicsize >
-        (Py_ssize_t)offsetof(al_transport, dict)) {
+    if (((PyTypeObject *)base)->tp_basicsize > (Py_ssize_t)own) {
         PyErr_Format(PyExc_SystemError, "%R has another size than expected",
                      base);
         Py_DECREF(bases);

@@ -142,11 +142,6 @@ PyObject *al_transport_call_two(al_transport *self, PyObject *name,
  * 0, or -1 with an exception set. */
 int al_transport_deliver(al_transport *self, PyObject *bytes);
 
-/* Call the inlet, which is there; results as in al_inlet_ops. */
-int al_transport_inlet_receive(al_transport *self, const char *data,
-                               size_t count);
-int al_transport_inlet_eof(al_transport *self);
-
 /* pause_writing or resume_writing, as the queue demands. `inside` a method
  * that the user called the context stays the caller's. 0, or -1 with an
  * exception set that is the caller's to pass on. */
@@ -247,9 +242,11 @@ PyObject *al_transport_get_flag(PyObject *op, void *closure);
             (void *)AL_FLAG_PROTOCOL_PAUSED                                   \
     }
 
-/* Make a transport type over a class of asyncio's. NULL with an exception. */
+/* Make a transport type over a class of asyncio's. `own` is the offset of the
+ * struct's first field that is not a slot of that class. NULL with an
+ * exception set. */
 PyTypeObject *al_transport_make_type(PyObject *module, PyType_Spec *spec,
-                                     PyObject *base);
+                                     PyObject *base, size_t own);
 
 /* Methods of every transport. */
 PyObject *al_transport_py_close(PyObject *op, PyObject *unused);
